@@ -1,0 +1,59 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"omniservice/omni"
+)
+
+// Position is a place in a topic's history. A position is comparable with another only if their epochs are equal:
+// the epoch changes when the history was lost.
+type Position struct {
+	Epoch  string `json:"epoch"`
+	Offset int64  `json:"offset"` // of the newest event; 0: none yet
+}
+
+// Entry is one event of a topic as the bus carries it. The bus does not look into Data.
+type Entry struct {
+	Type   string
+	Data   json.RawMessage
+	At     omni.Millis
+	Offset int64 // 0 for a passing event
+	Epoch  string
+}
+
+// Bus connects the hubs of all nodes: it numbers events, keeps a short history of each topic and hands events to
+// every node that asked for the topic. Methods are safe for concurrent use.
+//
+// Events of one topic are delivered to a node in order of their offsets; passing events stand in the order in which
+// the bus took them. A bus may lose a delivery (a hub finds out by Position), never a history entry without
+// changing the epoch.
+type Bus interface {
+	// Start begins delivery. deliver is called with the entries of subscribed topics; it must not block, and for
+	// one topic it is never called twice at once.
+	Start(ctx context.Context, deliver func(topic string, e Entry)) error
+	// Publish appends e to the topic's history with the next offset and announces it, in one atomic step.
+	Publish(ctx context.Context, topic string, e Entry) (Position, error)
+	// Announce hands e to subscribers without keeping it. e gets no offset.
+	Announce(ctx context.Context, topic string, e Entry) error
+	// Subscribe returns when every later Publish to the topic will be delivered to this node.
+	Subscribe(ctx context.Context, topic string) error
+	Unsubscribe(ctx context.Context, topic string) error
+	// History returns the events after since.Offset, oldest first, at most limit, and where the topic stands now.
+	// ok is false if the epoch differs or the history no longer reaches back to since.
+	History(ctx context.Context, topic string, since Position, limit int) (es []Entry, now Position, ok bool, err error)
+	// Positions returns where the topics stand, as the bus itself knows it now. A topic nobody published to stands at 0.
+	Positions(ctx context.Context, topics []string) (map[string]Position, error)
+
+	// PutOnce keeps a value under an unguessable key until TakeOnce or the end of ttl: tickets.
+	PutOnce(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// TakeOnce removes the value and returns it: of any number of callers one gets it, the others omni.ErrNotFound.
+	TakeOnce(ctx context.Context, key string) ([]byte, error)
+	// Allow takes n from the bucket of key, which holds burst and refills with rate a second. If there is too little
+	// it takes nothing and says when there will be enough.
+	Allow(ctx context.Context, key string, n int, rate float64, burst int) (ok bool, retryAfter time.Duration, err error)
+
+	Close() error
+}

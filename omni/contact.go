@@ -1,0 +1,107 @@
+package omni
+
+// ExternalID links a contact or identity to a record of another system. (Seed: ExternalId.)
+type ExternalID struct {
+	System   string `json:"system"             bson:"system"` // such as "salesforce"
+	ID       string `json:"id"                 bson:"id"`
+	URL      string `json:"url,omitempty"      bson:"url,omitempty"` // where a person can see the record
+	SyncedAt Millis `json:"syncedAt,omitempty" bson:"syncedAt,omitempty"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (e ExternalID) Validate() error {
+	bad := invalid{}
+	bad.require(validName(e.System), "system", nameRule)
+	bad.require(e.ID != "" && len(e.ID) <= 255, "id", "must be 1 to 255 bytes")
+	return bad.err("external id")
+}
+
+// ExternalIDLookupResponse is what another system answers when asked who an address is. (Seed: ExternalIdLookupResponse.)
+type ExternalIDLookupResponse struct {
+	Found       bool              `json:"found"                bson:"found"`
+	ExternalIDs []ExternalID      `json:"externalIds"          bson:"externalIds"`
+	Name        string            `json:"name,omitempty"       bson:"name,omitempty"`
+	Attributes  map[string]string `json:"attributes,omitempty" bson:"attributes,omitempty"`
+	LookedUpAt  Millis            `json:"lookedUpAt"           bson:"lookedUpAt"`
+}
+
+// Contact is a person who writes to us or to whom we write. (Seed: Contact.)
+type Contact struct {
+	ID            string            `json:"id"                    bson:"_id"`
+	Tenant        Tenant            `json:"tenant"                bson:"tenant"`
+	Name          string            `json:"name"                  bson:"name"`               // empty until known; hostile text
+	Language      string            `json:"language,omitempty"    bson:"language,omitempty"` // BCP 47
+	Labels        []string          `json:"labels,omitempty"      bson:"labels,omitempty"`
+	Attributes    map[string]string `json:"attributes,omitempty"  bson:"attributes,omitempty"`
+	ExternalIDs   []ExternalID      `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
+	Version       int64             `json:"version"               bson:"version"`
+	CreatedAt     Millis            `json:"createdAt"             bson:"createdAt"`
+	UpdatedAt     Millis            `json:"updatedAt"             bson:"updatedAt"`
+	SchemaVersion SchemaVersion     `json:"schemaVersion"         bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (c Contact) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(c.ID), "id", "must be an id")
+	bad.nest("tenant", c.Tenant.Validate())
+	bad.require(c.Name == "" || validName(c.Name), "name", nameRule)
+	bad.require(len(c.Labels) <= 50, "labels", "must be at most 50")
+	bad.require(len(c.Attributes) <= 100, "attributes", "must be at most 100")
+	for _, e := range c.ExternalIDs {
+		bad.nest("externalIds", e.Validate())
+	}
+	bad.nest("schemaVersion", c.SchemaVersion.Validate())
+	return bad.err("contact")
+}
+
+// ContactIdentity is one address under which a contact is known. (Seed: ContactIdentity.)
+// It is unique per organisation, channel family and address.
+type ContactIdentity struct {
+	ID            string        `json:"id"                    bson:"_id"`
+	Tenant        Tenant        `json:"tenant"                bson:"tenant"`
+	ContactID     string        `json:"contactId"             bson:"contactId"`
+	ChannelType   ChannelType   `json:"channelType"           bson:"channelType"` // a family: SMS stands for MMS too
+	Address       string        `json:"address"               bson:"address"`
+	Name          string        `json:"name,omitempty"        bson:"name,omitempty"`       // what they call themselves on this channel
+	Verified      bool          `json:"verified"              bson:"verified"`             // the channel vouches for the address; false for what a website visitor claims
+	OptedOutAt    Millis        `json:"optedOutAt,omitempty"  bson:"optedOutAt,omitempty"` // set while they do not want messages
+	OptOutBy      string        `json:"optOutBy,omitempty"    bson:"optOutBy,omitempty"`   // the word or code that set it
+	ExternalIDs   []ExternalID  `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
+	LastSeenAt    Millis        `json:"lastSeenAt,omitempty"  bson:"lastSeenAt,omitempty"`
+	CreatedAt     Millis        `json:"createdAt"             bson:"createdAt"`
+	SchemaVersion SchemaVersion `json:"schemaVersion"         bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (i ContactIdentity) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(i.ID), "id", "must be an id")
+	bad.nest("tenant", i.Tenant.Validate())
+	bad.require(ValidID(i.ContactID), "contactId", "must be an id")
+	bad.require(i.ChannelType.Valid() && i.ChannelType == i.ChannelType.Family(), "channelType", "must be a channel family")
+	bad.require(i.Address != "" && len(i.Address) <= 255, "address", "must be 1 to 255 bytes")
+	bad.nest("schemaVersion", i.SchemaVersion.Validate())
+	return bad.err("contact identity")
+}
+
+// ConsentUpdate changes whether an identity wants messages. (Seed: UpdateConsentParams.)
+type ConsentUpdate struct {
+	Tenant      Tenant      `json:"tenant"      bson:"tenant"`
+	ChannelType ChannelType `json:"channelType" bson:"channelType"` // a family
+	Address     string      `json:"address"     bson:"address"`
+	OptedOut    bool        `json:"optedOut"    bson:"optedOut"`
+	By          string      `json:"by"          bson:"by"` // the word they wrote, the carrier's code, or the user who did it
+	At          Millis      `json:"at"          bson:"at"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (c ConsentUpdate) Validate() error {
+	bad := invalid{}
+	bad.nest("tenant", c.Tenant.Validate())
+	bad.require(c.ChannelType.Valid(), "channelType", "is not a channel type")
+	bad.require(c.Address != "", "address", "is required")
+	bad.require(c.By != "", "by", "must say who or what changed it")
+	bad.require(c.At > 0, "at", "is required")
+	return bad.err("consent update")
+}

@@ -1,0 +1,66 @@
+package omni
+
+// ExternalRef is where a file lies outside. (Seed: ExternalRef.)
+type ExternalRef struct {
+	ID        string `json:"id,omitempty"        bson:"id,omitempty"`        // the carrier's id, where it has one
+	URL       string `json:"url,omitempty"       bson:"url,omitempty"`       // hostile: fetched only under the rules for outside addresses
+	ExpiresAt Millis `json:"expiresAt,omitempty" bson:"expiresAt,omitempty"` // 0: not known to end
+}
+
+// MediaReference is a file of a message: where it came from, and where we keep it. (Seed: MediaReference.)
+type MediaReference struct {
+	ID          string      `json:"id,omitempty"          bson:"id,omitempty"` // ours; empty until a record of it is kept
+	Carrier     CarrierName `json:"carrier,omitempty"     bson:"carrier,omitempty"`
+	Type        MediaType   `json:"type"                  bson:"type"`
+	ContentType string      `json:"contentType,omitempty" bson:"contentType,omitempty"` // MIME, as claimed until State is ready, then as sniffed
+	Size        int64       `json:"size,omitempty"        bson:"size,omitempty"`        // bytes; 0 unknown
+	FileName    string      `json:"fileName,omitempty"    bson:"fileName,omitempty"`    // a label only; hostile text
+	SHA256      string      `json:"sha256,omitempty"      bson:"sha256,omitempty"`      // lower-case hex of the stored bytes
+	State       MediaState  `json:"state"                 bson:"state"`
+	Failure     string      `json:"failure,omitempty"     bson:"failure,omitempty"` // why State is failed, in words for an agent
+	External    ExternalRef `json:"external"              bson:"external"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (r MediaReference) Validate() error {
+	bad := invalid{}
+	bad.require(r.ID == "" || ValidID(r.ID), "id", "must be an id")
+	bad.require(r.Carrier == "" || r.Carrier.Valid(), "carrier", "is not a carrier")
+	bad.require(r.Type.Valid(), "type", "must be image, video, audio or document")
+	bad.require(r.State.Valid(), "state", "must be pending, ready or failed")
+	bad.require(r.Size >= 0, "size", "must not be negative")
+	bad.require(r.ID != "" || r.External.ID != "" || r.External.URL != "", "external", "must say where the file is")
+	return bad.err("media reference")
+}
+
+// MediaConvertJob tracks the conversion of a file to a type that a channel or browser takes. (Seed: MediaConvertJob.)
+type MediaConvertJob struct {
+	ID            string                `json:"id"                   bson:"_id"`
+	Tenant        Tenant                `json:"tenant"               bson:"tenant"`
+	MessageID     string                `json:"messageId"            bson:"messageId"`
+	MediaID       string                `json:"mediaId"              bson:"mediaId"` // what is converted
+	FromType      string                `json:"fromType"             bson:"fromType"`
+	ToType        string                `json:"toType"               bson:"toType"`
+	Status        MediaConvertJobStatus `json:"status,omitempty"     bson:"status,omitempty"`   // empty: not ended
+	ResultID      string                `json:"resultId,omitempty"   bson:"resultId,omitempty"` // the converted file
+	Attempts      int                   `json:"attempts"             bson:"attempts"`
+	Error         string                `json:"error,omitempty"      bson:"error,omitempty"`
+	CreatedAt     Millis                `json:"createdAt"            bson:"createdAt"`
+	EndedAt       Millis                `json:"endedAt,omitempty"    bson:"endedAt,omitempty"`
+	SchemaVersion SchemaVersion         `json:"schemaVersion"        bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (j MediaConvertJob) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(j.ID), "id", "must be an id")
+	bad.nest("tenant", j.Tenant.Validate())
+	bad.require(ValidID(j.MessageID), "messageId", "must be an id")
+	bad.require(ValidID(j.MediaID), "mediaId", "must be an id")
+	bad.require(j.FromType != "", "fromType", "is required")
+	bad.require(j.ToType != "", "toType", "is required")
+	bad.require(j.Status == "" || j.Status.Valid(), "status", "must be Complete, Failed or Incompatible")
+	bad.require(j.Status != ConvertComplete || ValidID(j.ResultID), "resultId", "must be an id once the job is complete")
+	bad.nest("schemaVersion", j.SchemaVersion.Validate())
+	return bad.err("media conversion job")
+}

@@ -1,0 +1,163 @@
+package omni
+
+import "unicode/utf8"
+
+// Identity is how one end of a message is known on its channel. (Seed: Identity.)
+type Identity struct {
+	ChannelType ChannelType `json:"channelType"    bson:"channelType"`
+	Address     string      `json:"address"        bson:"address"`        // E.164 with +, short code, alphanumeric sender, business-scoped id, visitor id
+	Name        string      `json:"name,omitempty" bson:"name,omitempty"` // what they call themselves; hostile text
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (i Identity) Validate() error {
+	bad := invalid{}
+	bad.require(i.ChannelType.Valid(), "channelType", "is not a channel type")
+	bad.require(i.Address != "" && len(i.Address) <= 255, "address", "must be 1 to 255 bytes")
+	return bad.err("identity")
+}
+
+// ReceivedChannel tells through which of our channels a message came or went. (Seed: ReceivedChannel.)
+type ReceivedChannel struct {
+	DigitalChannelID string      `json:"digitalChannelId"  bson:"digitalChannelId"`
+	ChannelType      ChannelType `json:"channelType"       bson:"channelType"`
+	Carrier          CarrierName `json:"carrier,omitempty" bson:"carrier,omitempty"` // empty for LiveChat, which has none
+	Address          string      `json:"address"           bson:"address"`           // our number or name on that channel
+	SenderType       SenderType  `json:"senderType"        bson:"senderType"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (r ReceivedChannel) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(r.DigitalChannelID), "digitalChannelId", "must be an id")
+	bad.require(r.ChannelType.Valid(), "channelType", "is not a channel type")
+	bad.require(r.Carrier.Valid() || r.Carrier == "" && r.ChannelType == ChannelLiveChat, "carrier", "is not a carrier")
+	bad.require(r.SenderType.Valid(), "senderType", "must be CONTACT or USER")
+	return bad.err("channel")
+}
+
+// ServiceMessage is a message on its whole way through the gateway, and as it is stored. (Seed: ServiceMessage.)
+type ServiceMessage struct {
+	ID               string           `json:"id"                         bson:"_id"`
+	Tenant           Tenant           `json:"tenant"                     bson:"tenant"` // UserID: the agent who wrote it
+	InteractionID    string           `json:"interactionId"              bson:"interactionId"`
+	Sequence         int64            `json:"sequence"                   bson:"sequence"` // place in the interaction: 1, 2, 3 ... without gaps, given by the store
+	Direction        Direction        `json:"direction"                  bson:"direction"`
+	Channel          ReceivedChannel  `json:"channel"                    bson:"channel"`
+	ContactID        string           `json:"contactId"                  bson:"contactId"`
+	From             Identity         `json:"from"                       bson:"from"`
+	To               Identity         `json:"to"                         bson:"to"`
+	Payload          MessagePayload   `json:"payload"                    bson:"payload"`
+	ClientID         string           `json:"clientId,omitempty"         bson:"clientId,omitempty"`         // the sender's own id: the same again is the same message
+	CarrierMessageID string           `json:"carrierMessageId,omitempty" bson:"carrierMessageId,omitempty"` // unique per digital channel
+	ReplyTo          string           `json:"replyTo,omitempty"          bson:"replyTo,omitempty"`          // id of one of our messages; inbound: the carrier's id where we do not have that message
+	Segments         int              `json:"segments,omitempty"         bson:"segments,omitempty"`         // SMS parts; 0 unknown
+	Status           Status           `json:"status,omitempty"           bson:"status,omitempty"`           // outbound only
+	StatusAt         Millis           `json:"statusAt,omitempty"         bson:"statusAt,omitempty"`
+	StatusHistory    []DeliveryStatus `json:"statusHistory,omitempty"   bson:"statusHistory,omitempty"`  // every status that changed it, oldest first
+	Reason           Reason           `json:"reason,omitempty"           bson:"reason,omitempty"`        // why it failed
+	ErrorCode        string           `json:"errorCode,omitempty"        bson:"errorCode,omitempty"`     // the carrier's own code
+	Publish          *PublishChannel  `json:"publish,omitempty"          bson:"publish,omitempty"`       // outbound: what it goes out by
+	WorkflowSteps    []WorkflowSteps  `json:"workflowSteps,omitempty"    bson:"workflowSteps,omitempty"` // what was done with it, in order
+	ReceivedAt       Millis           `json:"receivedAt"                 bson:"receivedAt"`              // when the gateway got it
+	CreatedAt        Millis           `json:"createdAt"                  bson:"createdAt"`               // when it was stored
+	SchemaVersion    SchemaVersion    `json:"schemaVersion"              bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid. Sequence is the store's to give and is not looked at.
+func (m ServiceMessage) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(m.ID), "id", "must be an id")
+	bad.nest("tenant", m.Tenant.Validate())
+	bad.require(ValidID(m.InteractionID), "interactionId", "must be an id")
+	bad.require(m.Direction.Valid(), "direction", "must be INBOUND or OUTBOUND")
+	bad.nest("channel", m.Channel.Validate())
+	bad.require(ValidID(m.ContactID), "contactId", "must be an id")
+	bad.nest("from", m.From.Validate())
+	bad.nest("to", m.To.Validate())
+	bad.nest("payload", m.Payload.Validate())
+	bad.require(m.Direction != Outbound || m.Status.Valid(), "status", "is not a status")
+	bad.require(m.Reason == "" || m.Reason.Valid(), "reason", "is not a reason")
+	bad.require(len(m.ClientID) <= 255, "clientId", "must be at most 255 bytes")
+	bad.require(len(m.CarrierMessageID) <= 255, "carrierMessageId", "must be at most 255 bytes")
+	bad.require(m.ReceivedAt > 0, "receivedAt", "is required")
+	bad.nest("schemaVersion", m.SchemaVersion.Validate())
+	return bad.err("message")
+}
+
+// Preview is the start of the message as one line, at most 120 characters, for lists.
+func (m ServiceMessage) Preview() string {
+	s := CleanName(m.Payload.TextBody())
+	if s == "" {
+		return ""
+	}
+	if utf8.RuneCountInString(s) > 120 {
+		s = string([]rune(s)[:119]) + "…"
+	}
+	return s
+}
+
+// CarrierChannelEvent is one thing that a carrier reported, in our words. (Seed: CarrierChannelEvent.)
+//
+// A status describes an outbound message: From is our sender, To the end user. Fields that a kind does not use are empty.
+type CarrierChannelEvent struct {
+	Kind             EventKind        `json:"kind"                      bson:"kind"`
+	Direction        Direction        `json:"direction"                 bson:"direction"`
+	Carrier          CarrierName      `json:"carrier"                   bson:"carrier"`
+	ChannelType      ChannelType      `json:"channelType"               bson:"channelType"`
+	CarrierMessageID string           `json:"carrierMessageId"          bson:"carrierMessageId"`
+	From             string           `json:"from"                      bson:"from"`
+	To               string           `json:"to"                        bson:"to"`
+	Recipients       []string         `json:"recipients,omitempty"      bson:"recipients,omitempty"` // all recipients of a group message
+	Text             string           `json:"text"                      bson:"text"`
+	Media            []MediaReference `json:"media"                     bson:"media"`
+	Status           Status           `json:"status"                    bson:"status"`
+	ErrorCode        string           `json:"errorCode"                 bson:"errorCode"`
+	Reason           Reason           `json:"reason,omitempty"          bson:"reason,omitempty"`    // what ErrorCode means here
+	Retryable        bool             `json:"retryable,omitempty"       bson:"retryable,omitempty"` // the carrier's table says that the message may be sent again
+	ReplyTo          string           `json:"replyTo"                   bson:"replyTo"`             // the carrier's id of the message that this answers
+	Reaction         string           `json:"reaction"                  bson:"reaction"`
+	Segments         int              `json:"segments,omitempty"        bson:"segments,omitempty"`
+	OptOut           string           `json:"optOut,omitempty"          bson:"optOut,omitempty"` // STOP, START or HELP where the carrier acted on it
+	ButtonPayload    string           `json:"buttonPayload,omitempty"   bson:"buttonPayload,omitempty"`
+	ProfileName      string           `json:"profileName,omitempty"     bson:"profileName,omitempty"`
+	ClientReference  string           `json:"clientReference,omitempty" bson:"clientReference,omitempty"` // our message id, as it came back
+	Keyword          string           `json:"keyword,omitempty"         bson:"keyword,omitempty"`
+	NetworkCode      string           `json:"networkCode,omitempty"     bson:"networkCode,omitempty"` // the mobile network's own code
+	Field            string           `json:"field,omitempty"           bson:"field,omitempty"`       // the part of the webhook that it came from
+	Unsupported      string           `json:"unsupported,omitempty"     bson:"unsupported,omitempty"` // the carrier's word for a content that we cannot show
+	Fragment         *MessageFragment `json:"fragment,omitempty"        bson:"fragment,omitempty"`    // set if this is one part of a longer text
+	OccurredAt       Millis           `json:"occurredAt,omitempty"      bson:"occurredAt,omitempty"`  // the carrier's time; 0 if it gives none
+}
+
+// Contact is the address of the end user: the sender of what is inbound, the recipient of what is outbound.
+func (e CarrierChannelEvent) Contact() string {
+	if e.Direction == Outbound {
+		return e.To
+	}
+	return e.From
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (e CarrierChannelEvent) Validate() error {
+	bad := invalid{}
+	bad.require(e.Kind.Valid(), "kind", "is not an event kind")
+	bad.require(e.Direction.Valid(), "direction", "must be INBOUND or OUTBOUND")
+	bad.require(e.Carrier.Valid(), "carrier", "is not a carrier")
+	bad.require(e.ChannelType.Valid(), "channelType", "is not a channel type")
+	bad.require(e.Status == "" || e.Status.Valid(), "status", "is not a status")
+	bad.require(len(e.CarrierMessageID) <= 255, "carrierMessageId", "must be at most 255 bytes")
+	switch e.Kind {
+	case EventMessage:
+		bad.require(e.CarrierMessageID != "", "carrierMessageId", "is required for a message")
+		bad.require(e.From != "", "from", "is required for a message")
+		bad.require(e.To != "", "to", "is required for a message")
+	case EventStatus:
+		bad.require(e.CarrierMessageID != "" || e.ClientReference != "", "carrierMessageId", "is required for a status")
+		bad.require(e.Status != "", "status", "is required for a status")
+	}
+	if e.Fragment != nil {
+		bad.nest("fragment", e.Fragment.Validate())
+	}
+	return bad.err("carrier event")
+}

@@ -1,0 +1,49 @@
+package omni
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+)
+
+const redacted = "[redacted]"
+
+// Secret is a password, token or key. It prints, logs and turns into JSON as "[redacted]"; Reveal gives the value.
+type Secret struct{ value string }
+
+// NewSecret wraps value.
+func NewSecret(value string) Secret { return Secret{value} }
+
+// Reveal returns the value. Call it only where the value is used.
+func (s Secret) Reveal() string { return s.value }
+
+// IsZero reports whether no secret is set.
+func (s Secret) IsZero() bool { return s.value == "" }
+
+// Hint returns the last 4 characters of a secret of at least 12, else "": enough to tell two apart, too little to use.
+func (s Secret) Hint() string {
+	if len(s.value) < 12 {
+		return ""
+	}
+	return s.value[len(s.value)-4:]
+}
+
+// Format implements fmt.Formatter, so that no verb shows the value.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return redacted }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON implements json.Marshaler.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// UnmarshalJSON implements json.Unmarshaler: a secret can be read, never written.
+func (s *Secret) UnmarshalJSON(b []byte) error {
+	if err := json.Unmarshal(b, &s.value); err != nil {
+		return fmt.Errorf("secret: %w", ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,390 @@
+// Package wire holds what clients read and write: the frames of the realtime protocol and the records that REST and
+// events share. They are built from the domain's types and never are them, so that a stored field does not get out
+// by accident.
+package wire
+
+import (
+	"encoding/json"
+
+	"omniservice/omni"
+)
+
+// Subprotocol is the WebSocket subprotocol of version 1.
+const Subprotocol = "omni.v1"
+
+// Names of durable events.
+const (
+	MessageCreated      = "message.created"      // data: Message
+	MessageStatus       = "message.status"       // data: StatusChange
+	MessageUpdated      = "message.updated"      // data: Message
+	InteractionCreated  = "interaction.created"  // data: Interaction
+	InteractionUpdated  = "interaction.updated"  // data: InteractionChange
+	InteractionAssigned = "interaction.assigned" // data: InteractionChange
+	InteractionResolved = "interaction.resolved" // data: InteractionChange
+	InteractionReopened = "interaction.reopened" // data: InteractionChange
+	ConsentChanged      = "consent.changed"      // data: ConsentChange
+	SettingsChanged     = "settings.changed"     // data: SettingsChange
+	SessionEnded        = "session.ended"        // data: SessionEnd
+	ChannelHealth       = "channel.health"       // data: HealthChange
+)
+
+// Names of passing events.
+const (
+	TypingEvent = "typing"    // data: Typing
+	Heartbeat   = "heartbeat" // data: HeartbeatData
+)
+
+// Names of commands.
+const (
+	CmdConnect              = "connect"
+	CmdAuthRefresh          = "auth.refresh"
+	CmdMessageSend          = "message.send"
+	CmdMessageRead          = "message.read"
+	CmdTyping               = "typing"
+	CmdInteractionOpen      = "interaction.open"
+	CmdInteractionCloseView = "interaction.close_view"
+	CmdInteractionClaim     = "interaction.claim"
+	CmdInteractionAssign    = "interaction.assign"
+	CmdInteractionRelease   = "interaction.release"
+	CmdInteractionResolve   = "interaction.resolve"
+	CmdInteractionReopen    = "interaction.reopen"
+)
+
+// Command is a frame from a client.
+type Command struct {
+	ID   int64           `json:"id"`
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// Reply answers a command: Type is "ok" or "error".
+type Reply struct {
+	ID    int64  `json:"id"`
+	Type  string `json:"type"`
+	Data  any    `json:"data,omitempty"`
+	Error *Error `json:"error,omitempty"`
+}
+
+// Error is why a command failed.
+type Error struct {
+	Code         omni.Code         `json:"code"`
+	Message      string            `json:"message"`
+	Fields       map[string]string `json:"fields,omitempty"`
+	Details      map[string]any    `json:"details,omitempty"`
+	RetryAfterMs int64             `json:"retryAfterMs,omitempty"`
+}
+
+// Event is a frame from the server that answers nothing. Offset is 0 in passing events.
+type Event struct {
+	Type   string          `json:"type"`
+	Topic  string          `json:"topic,omitempty"`
+	Offset int64           `json:"offset,omitempty"`
+	At     omni.Millis     `json:"at"`
+	Data   json.RawMessage `json:"data,omitempty"`
+}
+
+// Connect is the data of the first command. Exactly one of Ticket, Token and APIKey is set.
+type Connect struct {
+	Ticket string          `json:"ticket,omitempty"`
+	Token  string          `json:"token,omitempty"`
+	APIKey string          `json:"apiKey,omitempty"`
+	Client string          `json:"client,omitempty"` // name/version, for the log
+	Resume []TopicPosition `json:"resume,omitempty"`
+}
+
+// TopicPosition is how far somebody knows a topic.
+type TopicPosition struct {
+	Topic  string `json:"topic"`
+	Epoch  string `json:"epoch"`
+	Offset int64  `json:"offset"`
+}
+
+// Connected answers connect.
+type Connected struct {
+	ConnectionID string       `json:"connectionId"`
+	UserID       string       `json:"userId,omitempty"`    // agents and programs
+	VisitorID    string       `json:"visitorId,omitempty"` // visitors
+	ServerTime   omni.Millis  `json:"serverTime"`
+	HeartbeatMs  int64        `json:"heartbeatMs"`
+	ExpiresAt    omni.Millis  `json:"expiresAt,omitempty"` // auth.refresh is due before
+	Topics       []TopicState `json:"topics"`
+}
+
+// The states of a topic after connect.
+const (
+	Fresh     = "fresh"     // nothing was asked for
+	Recovered = "recovered" // all that was missed follows, nothing twice
+	Reset     = "reset"     // history does not reach back: read again by REST
+)
+
+// TopicState is one granted topic.
+type TopicState struct {
+	Topic  string `json:"topic"`
+	Epoch  string `json:"epoch"`
+	Offset int64  `json:"offset"`
+	State  string `json:"state"`
+}
+
+// HeartbeatData carries the newest offset of each topic of the connection, as the bus knows it.
+type HeartbeatData struct {
+	Offsets map[string]int64  `json:"offsets"`
+	Epochs  map[string]string `json:"epochs,omitempty"` // only topics whose epoch is not the one that connect told
+}
+
+// AuthRefresh is the data of auth.refresh.
+type AuthRefresh struct {
+	Token string `json:"token"`
+}
+
+// AuthRefreshed answers auth.refresh.
+type AuthRefreshed struct {
+	ExpiresAt omni.Millis `json:"expiresAt"`
+}
+
+// SendMessage is the data of message.send. Agents name an interaction, or a channel and an address; visitors neither.
+type SendMessage struct {
+	InteractionID string      `json:"interactionId,omitempty"`
+	ChannelID     string      `json:"channelId,omitempty"`
+	To            string      `json:"to,omitempty"`
+	ClientID      string      `json:"clientId"` // UUIDv7: the same again answers the same message
+	Payload       SendPayload `json:"payload"`
+	ReplyTo       string      `json:"replyTo,omitempty"` // id of a message of the same interaction
+}
+
+// SendPayload is what to send.
+type SendPayload struct {
+	Text string `json:"text"`
+}
+
+// ReadMessage is the data of message.read.
+type ReadMessage struct {
+	InteractionID string `json:"interactionId,omitempty"` // visitors leave it out
+	Seq           int64  `json:"seq"`
+}
+
+// TypingCommand is the data of the command typing.
+type TypingCommand struct {
+	InteractionID string `json:"interactionId,omitempty"` // visitors leave it out
+	Stop          bool   `json:"stop,omitempty"`
+}
+
+// InteractionRef is the data of interaction.open and interaction.close_view.
+type InteractionRef struct {
+	InteractionID string `json:"interactionId"`
+}
+
+// InteractionOpened answers interaction.open.
+type InteractionOpened struct {
+	Topic       string      `json:"topic"` // interaction/<id>
+	Interaction Interaction `json:"interaction"`
+}
+
+// InteractionAction is the data of claim, release, resolve and reopen.
+type InteractionAction struct {
+	InteractionID string `json:"interactionId"`
+	Version       int64  `json:"version"`
+}
+
+// AssignInteraction is the data of interaction.assign.
+type AssignInteraction struct {
+	InteractionID string `json:"interactionId"`
+	Version       int64  `json:"version"`
+	Owner         Owner  `json:"owner"`
+}
+
+// Owner is who works on an interaction.
+type Owner struct {
+	Type omni.OrganisationalEntity `json:"type"`
+	ID   string                    `json:"id"`
+}
+
+// File is a file of a message.
+type File struct {
+	ID          string          `json:"id,omitempty"`
+	Type        omni.MediaType  `json:"type"`
+	ContentType string          `json:"contentType,omitempty"`
+	Size        int64           `json:"size,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	State       omni.MediaState `json:"state"`
+	Failure     string          `json:"failure,omitempty"`
+	URL         string          `json:"url,omitempty"` // signed, for 15 minutes; only in REST answers
+}
+
+// Payload is what a message says.
+type Payload struct {
+	Type          omni.PayloadType `json:"type"`
+	Text          string           `json:"text,omitempty"`
+	Files         []File           `json:"files,omitempty"`
+	ButtonPayload string           `json:"buttonPayload,omitempty"`
+	Unsupported   string           `json:"unsupported,omitempty"`
+}
+
+// Message is a message as clients see it.
+type Message struct {
+	ID            string           `json:"id"`
+	InteractionID string           `json:"interactionId"`
+	Seq           int64            `json:"seq"`
+	Direction     omni.Direction   `json:"direction"`
+	ChannelType   omni.ChannelType `json:"channelType"`
+	UserID        string           `json:"userId,omitempty"` // the agent who wrote it
+	Payload       Payload          `json:"payload"`
+	ClientID      string           `json:"clientId,omitempty"`
+	ReplyTo       string           `json:"replyTo,omitempty"`
+	Segments      int              `json:"segments,omitempty"`
+	Status        omni.Status      `json:"status,omitempty"` // outbound only
+	StatusAt      omni.Millis      `json:"statusAt,omitempty"`
+	Reason        omni.Reason      `json:"reason,omitempty"`
+	ErrorCode     string           `json:"errorCode,omitempty"`
+	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
+	At            omni.Millis      `json:"at"`                  // when the gateway got it
+}
+
+// NewMessage makes the client's view of m.
+func NewMessage(m omni.ServiceMessage) Message {
+	v := Message{
+		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
+		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
+		Status: m.Status, StatusAt: m.StatusAt, Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
+		At: m.ReceivedAt,
+		Payload: Payload{
+			Type: m.Payload.Type, Text: m.Payload.TextBody(),
+			ButtonPayload: m.Payload.ButtonPayload, Unsupported: m.Payload.Unsupported,
+		},
+	}
+	for _, f := range m.Payload.Files() {
+		v.Payload.Files = append(v.Payload.Files, File{
+			ID: f.ID, Type: f.Type, ContentType: f.ContentType, Size: f.Size,
+			Name: omni.CleanName(f.FileName), State: f.State, Failure: f.Failure,
+		})
+	}
+	return v
+}
+
+// ReasonText puts a reason into words for an agent: what happened and what can be done.
+func ReasonText(r omni.Reason) string {
+	switch r {
+	case omni.ReasonThrottled:
+		return "The carrier is busy. The message is tried again by itself."
+	case omni.ReasonUnreachable:
+		return "The carrier or the phone could not be reached."
+	case omni.ReasonRejected:
+		return "The carrier or the recipient refused this message. Check the number or try another channel."
+	case omni.ReasonMisconfigured:
+		return "The carrier refused it because of how this channel is set up. An admin has to look at the carrier account."
+	case omni.ReasonOptedOut:
+		return "The recipient has opted out. They have to write START before you can message them again."
+	case omni.ReasonWindowClosed:
+		return "The time for free text is over. Send a template, or wait for the contact to write."
+	case omni.ReasonMalformed:
+		return "The carrier cannot take this message. Change it and send it again."
+	case omni.ReasonUnknown:
+		return "The carrier gave no answer, so it may or may not have arrived. It is not sent again by itself."
+	default:
+		return ""
+	}
+}
+
+// StatusChange is the data of message.status.
+type StatusChange struct {
+	MessageID     string      `json:"messageId"`
+	InteractionID string      `json:"interactionId"`
+	Status        omni.Status `json:"status"`
+	At            omni.Millis `json:"at"`
+	Reason        omni.Reason `json:"reason,omitempty"`
+	ErrorCode     string      `json:"errorCode,omitempty"`
+	ErrorText     string      `json:"errorText,omitempty"`
+}
+
+// Interaction is a conversation as clients see it.
+type Interaction struct {
+	ID             string                `json:"id"`
+	ContactID      string                `json:"contactId"`
+	ChannelID      string                `json:"channelId"`
+	ChannelType    omni.ChannelType      `json:"channelType"`
+	GroupID        string                `json:"groupId"`
+	FolderID       string                `json:"folderId,omitempty"`
+	Owner          Owner                 `json:"owner"`
+	State          omni.InteractionState `json:"state"`
+	ContactName    string                `json:"contactName,omitempty"`
+	ContactAddress string                `json:"contactAddress"`
+	LastSeq        int64                 `json:"lastSeq"`
+	LastMessageAt  omni.Millis           `json:"lastMessageAt"`
+	LastPreview    string                `json:"lastPreview,omitempty"`
+	LastDirection  omni.Direction        `json:"lastDirection,omitempty"`
+	LastInboundAt  omni.Millis           `json:"lastInboundAt,omitempty"`
+	WaitingSince   omni.Millis           `json:"waitingSince,omitempty"`
+	Unread         int                   `json:"unread"`
+	AgentReadSeq   int64                 `json:"agentReadSeq"`
+	ContactReadSeq int64                 `json:"contactReadSeq"`
+	Version        int64                 `json:"version"`
+	CreatedAt      omni.Millis           `json:"createdAt"`
+	ResolvedAt     omni.Millis           `json:"resolvedAt,omitempty"`
+}
+
+// NewInteraction makes the client's view of i.
+func NewInteraction(i omni.Interaction) Interaction {
+	return Interaction{
+		ID: i.ID, ContactID: i.ContactID, ChannelID: i.DigitalChannelID, ChannelType: i.ChannelType, GroupID: i.GroupID,
+		FolderID: i.FolderID, Owner: Owner(i.Owner), State: i.State, ContactName: i.ContactName,
+		ContactAddress: i.ContactAddress, LastSeq: i.LastSequence, LastMessageAt: i.LastMessageAt, LastPreview: i.LastPreview,
+		LastDirection: i.LastDirection, LastInboundAt: i.LastInboundAt, WaitingSince: i.WaitingSince, Unread: i.Unread,
+		AgentReadSeq: i.AgentReadSeq, ContactReadSeq: i.ContactReadSeq, Version: i.Version, CreatedAt: i.CreatedAt,
+		ResolvedAt: i.ResolvedAt,
+	}
+}
+
+// InteractionChange is the data of interaction.updated, .assigned, .resolved and .reopened: ids, what changed, who did it.
+type InteractionChange struct {
+	InteractionID  string                 `json:"interactionId"`
+	Version        int64                  `json:"version,omitempty"` // 0: the version stayed (read marks)
+	Owner          *Owner                 `json:"owner,omitempty"`
+	State          *omni.InteractionState `json:"state,omitempty"`
+	ResolvedAt     *omni.Millis           `json:"resolvedAt,omitempty"`
+	AgentReadSeq   *int64                 `json:"agentReadSeq,omitempty"`
+	ContactReadSeq *int64                 `json:"contactReadSeq,omitempty"`
+	Unread         *int                   `json:"unread,omitempty"`
+	ContactName    *string                `json:"contactName,omitempty"`
+	By             string                 `json:"by,omitempty"`     // user id; empty: the system
+	Reason         string                 `json:"reason,omitempty"` // such as "claimed", "contact wrote again"
+}
+
+// ConsentChange is the data of consent.changed.
+type ConsentChange struct {
+	ContactID   string           `json:"contactId"`
+	ChannelType omni.ChannelType `json:"channelType"`
+	Address     string           `json:"address"`
+	OptedOut    bool             `json:"optedOut"`
+	By          string           `json:"by"`
+}
+
+// SettingsChange is the data of settings.changed: what to read again.
+type SettingsChange struct {
+	Kind string `json:"kind"` // user, group, channel, carrier-account, folder, organisation
+	ID   string `json:"id"`
+}
+
+// HealthChange is the data of channel.health.
+type HealthChange struct {
+	ChannelID string `json:"channelId"`
+	State     string `json:"state"` // ok, degraded or down
+	Reason    string `json:"reason,omitempty"`
+}
+
+// SessionEnd is the data of session.ended.
+type SessionEnd struct {
+	Reason string `json:"reason"`
+}
+
+// Typing is the data of the passing event typing.
+type Typing struct {
+	InteractionID string      `json:"interactionId"`
+	Who           Person      `json:"who"`
+	Until         omni.Millis `json:"until"` // 0: stopped
+}
+
+// Person is who does something, as others may see them.
+type Person struct {
+	Type omni.SenderType `json:"type"`
+	ID   string          `json:"id,omitempty"`
+	Name string          `json:"name,omitempty"`
+}
