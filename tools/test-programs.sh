@@ -3,7 +3,7 @@
 # only prints the browser's path. Missing ones are installed by apt-get where we may; elsewhere it says what to install.
 set -euo pipefail
 
-chromium() {
+find_chromium() {
   if [[ -n ${OMNI_CHROMIUM:-} ]]; then
     echo "$OMNI_CHROMIUM"
     return
@@ -11,26 +11,26 @@ chromium() {
   local name
   for name in chromium chromium-browser google-chrome google-chrome-stable \
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"; do
-    if command -v "$name"; then return; fi
+    if type -P "$name"; then return; fi
   done
   return 1
 }
 
 if [[ ${1:-} == --chromium ]]; then
-  chromium
+  find_chromium
   exit
 fi
 
 missing=()
-chromium >/dev/null || missing+=(chromium)
-command -v redis-server >/dev/null || missing+=(redis-server)
+find_chromium >/dev/null || missing+=(chromium)
+type -P redis-server >/dev/null || missing+=(redis-server)
 # The race detector links C code.
-command -v cc >/dev/null || missing+=(gcc libc6-dev)
+type -P cc >/dev/null || missing+=(gcc libc6-dev)
 if ((${#missing[@]} == 0)); then exit 0; fi
 
 sudo=()
 if [[ $(id -u) != 0 ]]; then sudo=(sudo -n); fi
-if command -v apt-get >/dev/null && "${sudo[@]}" true 2>/dev/null; then
+if type -P apt-get >/dev/null && "${sudo[@]}" true 2>/dev/null; then
   echo "==> installing ${missing[*]}"
   "${sudo[@]}" apt-get update -qq
   DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
