@@ -134,7 +134,7 @@ e2e-browser: test-programs build ## Click through console and widget in headless
 	cd web && OMNI_BINARY=$(CURDIR)/$(BINARY) OMNI_CHROMIUM="$$(../tools/test-programs.sh --chromium)" npm run e2e
 
 .PHONY: test-programs
-test-programs: ## Install what the tests drive, where it is missing: C compiler, Chromium, Redis
+test-programs: ## Install what the tests drive, where it is missing: C compiler, Chromium
 	@tools/test-programs.sh
 
 .PHONY: check
