@@ -239,6 +239,18 @@ type Message struct {
 	At            omni.Millis      `json:"at"`                  // when the gateway got it
 }
 
+// VisitorMessage is a message as a website visitor sees it.
+type VisitorMessage struct {
+	ID         string         `json:"id"`
+	Seq        int64          `json:"seq"`
+	Direction  omni.Direction `json:"direction"` // INBOUND: the visitor wrote it
+	SenderName string         `json:"senderName,omitempty"`
+	Payload    Payload        `json:"payload"`
+	ClientID   string         `json:"clientId,omitempty"`
+	Status     omni.Status    `json:"status,omitempty"`
+	At         omni.Millis    `json:"at"`
+}
+
 // NewMessage makes the client's view of m.
 func NewMessage(m omni.ServiceMessage) Message {
 	v := Message{
