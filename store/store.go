@@ -47,6 +47,7 @@ type Store interface {
 	Interactions
 	Messages
 	Inbox
+	Fragments
 	Outbox
 	Locks
 	Idempotency
@@ -308,6 +309,16 @@ type Inbox interface {
 	ListAside(ctx context.Context, t omni.Tenant, p Page) (List[SetAside], error)
 	// ReplayAside puts a set-aside record back into the inbox with attempts 0.
 	ReplayAside(ctx context.Context, t omni.Tenant, recordID string) (InboxRecord, error)
+}
+
+// Fragments keeps parts of texts until all of them are there.
+type Fragments interface {
+	// PutFragment keeps f as a part of the text named key, until expires, and returns all parts that are there, by
+	// Index. The same index again changes nothing (the first ReceivedAt stays). joined is true once JoinFragments
+	// was called for the key: then nothing is kept.
+	PutFragment(ctx context.Context, t omni.Tenant, key string, f omni.MessageFragment, expires omni.Millis) (parts []omni.MessageFragment, joined bool, err error)
+	// JoinFragments notes, until expires, that the text of key has been joined, and drops its parts.
+	JoinFragments(ctx context.Context, t omni.Tenant, key string, expires omni.Millis) error
 }
 
 // OutboxItem is a message that has to go out.
