@@ -358,6 +358,15 @@ func Partition(key string) int {
 	return int(h % Partitions)
 }
 
+// InboxPartition is the part of the inbox that a conversation belongs to: that of the carrier account and the contact.
+func InboxPartition(accountID, contact string) int { return Partition(accountID + "|" + contact) }
+
+// OutboxPartition is the part of the outbox that a message belongs to: that of its channel and recipient. Of the
+// messages with the same channel and To.Address one is sent at a time.
+func OutboxPartition(m omni.ServiceMessage) int {
+	return Partition(m.Channel.DigitalChannelID + "|" + m.To.Address)
+}
+
 // Locks are leases with fencing numbers.
 type Locks interface {
 	// AcquireLock takes or renews the lease of key until now+ttl. A lease of somebody else that has not ended is

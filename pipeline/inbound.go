@@ -1,0 +1,434 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"omniservice/carriers"
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/store"
+)
+
+const (
+	maxAttempts = 5                  // failures after which a webhook is set aside
+	asideFor    = 7 * 24 * time.Hour // how long set-aside webhooks are kept
+)
+
+// Accept makes a verified webhook durable and returns; the pipeline works on it at once. Parts of it that nothing
+// follows from are kept aside. When it returns an error nothing may be acknowledged.
+func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed) error {
+	raw := store.RawPayload{Method: r.Method, Query: rawQuery(r.URL), Body: r.Body, Header: map[string]string{}}
+	if ct := r.Header.Get("Content-Type"); ct != "" {
+		raw.Header["Content-Type"] = ct
+	}
+	t := a.Record.Tenant
+	base := store.InboxRecord{Tenant: t, AccountID: a.Record.ID, Carrier: a.Record.Carrier, ReceivedAt: p.millis()}
+
+	records := conversations(base, parsed.Events)
+	if len(records) > 0 {
+		records[0].Raw = raw
+		if err := p.store.PutInbox(ctx, records...); err != nil {
+			return fmt.Errorf("put webhook of account %s into the inbox: %w", a.Record.ID, err)
+		}
+		for _, rec := range records {
+			kickPartition(p.inbox, rec.Partition)
+		}
+	}
+	for _, ig := range parsed.Ignored {
+		rec := base
+		rec.ID = omni.NewID()
+		rec.Raw = raw
+		if err := p.setAside(ctx, rec, store.SetAsideUnknown, ig.Name); err != nil {
+			return fmt.Errorf("keep unknown webhook of account %s: %w", a.Record.ID, err)
+		}
+	}
+	p.countWebhook(a.Record.Carrier, parsed)
+	return nil
+}
+
+// Deliver takes events that the Test carrier, which lives inside the gateway, makes by itself.
+func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.CarrierChannelEvent) error {
+	a, ok := p.caches.byID.peek(accountID)
+	if !ok {
+		return fmt.Errorf("carrier account %s is not open: %w", accountID, omni.ErrNotFound)
+	}
+	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
+}
+
+// conversations cuts a webhook's events into a record for each conversation, in order.
+func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
+	var records []store.InboxRecord
+	byKey := map[string]int{}
+	for _, e := range events {
+		i, ok := byKey[e.Contact()]
+		if !ok {
+			i = len(records)
+			byKey[e.Contact()] = i
+			rec := base
+			rec.ID = omni.NewID()
+			rec.Partition = store.InboxPartition(base.AccountID, e.Contact())
+			records = append(records, rec)
+		}
+		records[i].Events = append(records[i].Events, e)
+	}
+	return records
+}
+
+func rawQuery(url string) string {
+	for i := range len(url) {
+		if url[i] == '?' {
+			return url[i+1:]
+		}
+	}
+	return ""
+}
+
+func (p *Pipeline) countWebhook(c omni.CarrierName, parsed carriers.Parsed) {
+	if p.o.Metrics.Webhook == nil {
+		return
+	}
+	for _, e := range parsed.Events {
+		metric, typ := carriers.ReceivedAndForwarded, carriers.TypeMessage
+		if e.Kind == omni.EventStatus {
+			typ = carriers.TypeDeliveryStatusNotification
+		}
+		if e.Fragment != nil {
+			metric = carriers.FragmentReceived
+		}
+		p.o.Metrics.Webhook(c, metric, typ)
+	}
+	for range parsed.Ignored {
+		p.o.Metrics.Webhook(c, carriers.Rejected, carriers.TypeUnknown)
+	}
+}
+
+// drainInbox works off what is pending in a worker's partitions.
+func (p *Pipeline) drainInbox(ctx context.Context, w *worker) (omni.Millis, error) {
+	var next omni.Millis
+	for ctx.Err() == nil {
+		records, err := p.store.PendingInbox(ctx, w.partitions, p.millis(), 128)
+		if err != nil || len(records) == 0 {
+			return next, err
+		}
+		outcomes := make(chan outcome, len(records))
+		eachConversation(ctx, records, conversationOf, func(ctx context.Context, r store.InboxRecord) {
+			outcomes <- p.process(ctx, r)
+		})
+		close(outcomes)
+		var done []string
+		var failed error
+		for o := range outcomes {
+			failed = errors.Join(failed, o.err)
+			if o.done {
+				done = append(done, o.id)
+			}
+			if o.again > 0 && (next == 0 || o.again < next) {
+				next = o.again
+			}
+		}
+		if err := p.store.DoneInbox(ctx, done...); err != nil {
+			return next, fmt.Errorf("remove %d webhooks from the inbox: %w", len(done), err)
+		}
+		if failed != nil {
+			return next, failed
+		}
+	}
+	return next, nil
+}
+
+func conversationOf(r store.InboxRecord) string {
+	if len(r.Events) == 0 {
+		return r.ID
+	}
+	return r.AccountID + "|" + r.Events[0].Contact()
+}
+
+// outcome is what became of one record.
+type outcome struct {
+	id    string
+	done  bool        // to be removed
+	again omni.Millis // to be tried again then; 0 otherwise
+	err   error       // it could not be kept for later: the store does not take it
+}
+
+// process does what one record asks for. A record that fails is tried again later, and set aside after maxAttempts.
+func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
+	err := p.processEvents(ctx, &r)
+	log := p.log.With("carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)
+	var wait *waitError
+	switch {
+	case err == nil:
+		return outcome{id: r.ID, done: true}
+	case errors.As(err, &wait):
+		return outcome{id: r.ID, again: wait.until, err: p.store.RetryInbox(ctx, r.ID, r.Attempts, wait.until, "")}
+	case ctx.Err() != nil:
+		return outcome{id: r.ID}
+	}
+	attempts := r.Attempts
+	if !errors.Is(err, omni.ErrUnavailable) {
+		attempts++ // an outage of ours is not the record's fault
+	}
+	log.WarnContext(ctx, "webhook failed", "attempt", attempts, "err", err)
+	if attempts >= maxAttempts {
+		return outcome{id: r.ID, err: p.setAside(ctx, r, store.SetAsidePoison, string(omni.CodeOf(err)))}
+	}
+	again := p.millis().Add(p.backoff(attempts))
+	return outcome{id: r.ID, again: again, err: p.store.RetryInbox(ctx, r.ID, attempts, again, string(omni.CodeOf(err)))}
+}
+
+// waitError asks for the same record again at a moment, without counting a failure.
+type waitError struct{ until omni.Millis }
+
+func (*waitError) Error() string { return "wait for the rest" }
+
+// processEvents turns a panic into an error, so that one webhook cannot stop the others.
+func (p *Pipeline) processEvents(ctx context.Context, r *store.InboxRecord) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	for _, e := range r.Events {
+		if err := p.event(ctx, r, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+	if err := e.Validate(); err != nil {
+		return err
+	}
+	switch e.Kind {
+	case omni.EventMessage:
+		if e.Fragment != nil {
+			return p.fragment(ctx, r, e)
+		}
+		return p.message(ctx, r, e)
+	case omni.EventStatus:
+		return p.status(ctx, r, e)
+	default:
+		aside := *r
+		aside.ID = omni.NewID()
+		return p.setAside(ctx, aside, store.SetAsideUnknown, string(e.Kind))
+	}
+}
+
+// message stores and announces one inbound message.
+func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+	t := r.Tenant
+	var steps stepList
+	steps.begin(p.now)
+
+	ch, err := p.channelByAddress(ctx, t, r.AccountID, e.ChannelType.Family(), e.To)
+	if errors.Is(err, omni.ErrNotFound) {
+		aside := *r
+		aside.ID, aside.Events = omni.NewID(), []omni.CarrierChannelEvent{e}
+		if p.o.Metrics.Webhook != nil {
+			p.o.Metrics.Webhook(r.Carrier, carriers.DiscardDigitalChannelNotFound, carriers.TypeMessage)
+		}
+		return p.setAside(ctx, aside, store.SetAsideChannelNotFound, string(e.ChannelType))
+	}
+	if err != nil {
+		return err
+	}
+	steps.done("channel", "received on "+string(e.ChannelType))
+
+	text := omni.CleanText(e.Text)
+	in := incoming{
+		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
+		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
+		payload: payloadOf(e, text),
+	}
+	contact, identity, err := p.identify(ctx, &in, &steps)
+	if err != nil {
+		return err
+	}
+	if err := p.consentWords(ctx, &in, e, contact, identity, &steps); err != nil {
+		return err
+	}
+	res, err := p.append(ctx, &in, contact, identity, &steps)
+	if err != nil {
+		return err
+	}
+	if res.Created && p.o.Metrics.Inbound != nil {
+		p.o.Metrics.Inbound(e.Carrier, time.Duration(p.millis()-r.ReceivedAt)*time.Millisecond)
+	}
+	return nil
+}
+
+func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
+	if e.Unsupported != "" && len(e.Media) == 0 {
+		pl := omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
+		if text != "" {
+			pl.Text = &omni.TextMessage{Body: text}
+		}
+		return pl
+	}
+	pl := omni.NewPayload(text, e.Media)
+	pl.ButtonPayload = e.ButtonPayload
+	return pl
+}
+
+// incoming is an inbound message before it is stored, from a carrier or from the widget.
+type incoming struct {
+	tenant           omni.Tenant
+	channel          omni.DigitalChannel
+	channelType      omni.ChannelType
+	carrier          omni.CarrierName // empty for LiveChat
+	address, name    string           // the contact's
+	verified         bool
+	receivedAt       omni.Millis
+	carrierMessageID string
+	clientID         string
+	replyTo          string
+	segments         int
+	payload          omni.MessagePayload
+}
+
+// identify finds the contact behind an address, or creates one.
+func (p *Pipeline) identify(ctx context.Context, in *incoming, steps *stepList) (omni.Contact, omni.ContactIdentity, error) {
+	now := p.millis()
+	c, i, created, err := p.store.ResolveIdentity(ctx, in.tenant, omni.ContactIdentity{
+		ID: omni.NewID(), Tenant: omni.Org(in.tenant.OrganisationID), ContactID: omni.NewID(),
+		ChannelType: in.channel.ChannelType, Address: in.address, Name: in.name, Verified: in.verified,
+		LastSeenAt: in.receivedAt, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+	})
+	if err != nil {
+		return c, i, fmt.Errorf("resolve identity: %w", err)
+	}
+	if created {
+		steps.done("identity", "new contact")
+	} else {
+		steps.done("identity", "known contact")
+	}
+	return c, i, nil
+}
+
+// append stores an inbound message in its interaction and announces both.
+func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id omni.ContactIdentity, steps *stepList) (store.Appended, error) {
+	org, err := p.organisation(ctx, in.tenant)
+	if err != nil {
+		return store.Appended{}, fmt.Errorf("organisation: %w", err)
+	}
+	it, how, err := p.openInteraction(ctx, in.tenant, org, in.channel, c, id)
+	if err != nil {
+		return store.Appended{}, err
+	}
+	steps.done("interaction", string(how))
+
+	m := omni.ServiceMessage{
+		ID: omni.NewID(), Tenant: omni.Org(in.tenant.OrganisationID), InteractionID: it.ID, Direction: omni.Inbound,
+		Channel: omni.ReceivedChannel{
+			DigitalChannelID: in.channel.ID, ChannelType: in.channelType, Carrier: in.carrier,
+			Address: in.channel.Address, SenderType: omni.SenderContact,
+		},
+		ContactID: c.ID,
+		From:      omni.Identity{ChannelType: in.channelType, Address: in.address, Name: in.name},
+		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
+		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
+		ReplyTo: p.replyTarget(ctx, in), WorkflowSteps: steps.steps,
+		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
+	}
+	res, err := p.store.AppendMessage(ctx, in.tenant, m)
+	if err != nil {
+		return store.Appended{}, fmt.Errorf("append message: %w", err)
+	}
+	if res.Created {
+		p.announce(ctx, in.channel, res, how)
+	}
+	return res, nil
+}
+
+// replyTarget turns the carrier's id of the message that is answered into ours, where we have it.
+func (p *Pipeline) replyTarget(ctx context.Context, in *incoming) string {
+	if in.replyTo == "" || in.carrier == "" {
+		return in.replyTo
+	}
+	m, err := p.store.MessageByCarrierID(ctx, in.tenant, in.channel.ID, in.replyTo)
+	if err != nil {
+		return in.replyTo
+	}
+	return m.ID
+}
+
+func (p *Pipeline) openInteraction(ctx context.Context, t omni.Tenant, org omni.Organisation, ch omni.DigitalChannel, c omni.Contact, id omni.ContactIdentity) (omni.Interaction, store.OpenOutcome, error) {
+	now := p.millis()
+	name := c.Name
+	if name == "" {
+		name = id.Name
+	}
+	it, how, err := p.store.OpenInteraction(ctx, t, omni.Interaction{
+		ID: omni.NewID(), Tenant: omni.Org(t.OrganisationID), ContactID: id.ContactID, IdentityID: id.ID,
+		DigitalChannelID: ch.ID, ChannelType: ch.ChannelType, GroupID: ch.GroupID,
+		Owner: omni.InteractionOwner{Type: omni.EntityGroup, ID: ch.GroupID}, State: omni.InteractionOpen,
+		ContactName: name, ContactAddress: id.Address, LastMessageAt: now, Version: 1, CreatedAt: now,
+		SchemaVersion: omni.CurrentSchema,
+	}, now.Add(-time.Duration(org.ReopenMinutes)*time.Minute))
+	if err != nil {
+		return it, how, fmt.Errorf("open interaction: %w", err)
+	}
+	return it, how, nil
+}
+
+// announce tells agents, and a LiveChat visitor, of a stored message and of what it did to its interaction.
+func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res store.Appended, how store.OpenOutcome) {
+	home := p.homeTopic(ctx, res.Interaction)
+	switch how {
+	case store.OpenCreated:
+		p.publish(ctx, home, wire.InteractionCreated, wire.NewInteraction(res.Interaction))
+	case store.OpenReopened:
+		p.announceReopened(ctx, ch, res.Interaction, "", "contact wrote again")
+	case store.OpenFound:
+	}
+	p.publish(ctx, home, wire.MessageCreated, wire.NewMessage(res.Message))
+	if ch.ChannelType == omni.ChannelLiveChat {
+		p.publish(ctx, omni.VisitorTopic(res.Interaction.ContactAddress), wire.MessageCreated, p.VisitorView(ctx, res.Message))
+	}
+}
+
+// homeTopic is where an interaction's events go: its group's.
+func (p *Pipeline) homeTopic(ctx context.Context, i omni.Interaction) string {
+	g, err := p.group(ctx, i.Tenant, i.GroupID)
+	if err != nil {
+		return omni.GroupTopic(i.GroupID)
+	}
+	return g.HomeTopic()
+}
+
+// setAside keeps a webhook for a person to look at.
+func (p *Pipeline) setAside(ctx context.Context, r store.InboxRecord, why store.SetAsideReason, detail string) error {
+	now := p.millis()
+	err := p.store.PutAside(ctx, store.SetAside{Record: r, Reason: why, Detail: detail, At: now, ExpiresAt: now.Add(asideFor)})
+	if err != nil {
+		return fmt.Errorf("set webhook aside: %w", err)
+	}
+	p.log.WarnContext(ctx, "webhook set aside", "carrier", r.Carrier, "account_id", r.AccountID,
+		"org_id", r.Tenant.OrganisationID, "reason", why)
+	if p.o.Metrics.Aside != nil {
+		p.o.Metrics.Aside(why)
+	}
+	return nil
+}
+
+// stepList collects what was done with a message and how long each step took.
+type stepList struct {
+	now   func() time.Time
+	last  time.Time
+	steps []omni.WorkflowSteps
+}
+
+func (s *stepList) begin(now func() time.Time) { s.now, s.last = now, now() }
+
+func (s *stepList) done(name, detail string) {
+	t := s.now()
+	s.steps = append(s.steps, omni.WorkflowSteps{
+		Name: name, Result: omni.WorkflowSuccess, Detail: detail, At: omni.MillisOf(t), Micros: t.Sub(s.last).Microseconds(),
+	})
+	s.last = t
+}

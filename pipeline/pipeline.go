@@ -1,0 +1,157 @@
+// Package pipeline is what happens to a message: from a verified webhook or a visitor's frame to a stored message that
+// agents see, and from an agent's words to a carrier and back as a status.
+//
+// Every step may be repeated: a crash at any point leaves a record in the inbox or outbox, and doing it again
+// changes nothing that was done. Events are published only after what they report is durable.
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"omniservice/carriers"
+	"omniservice/internal/seal"
+	"omniservice/omni"
+	"omniservice/store"
+)
+
+// Publisher brings events to clients.
+type Publisher interface {
+	// Publish announces something durable on a topic, with the topic's next offset.
+	Publish(ctx context.Context, topic, typ string, data any) error
+	// Announce tells who listens now; nobody hears of it later.
+	Announce(ctx context.Context, topic, typ string, data any) error
+}
+
+// Metrics observes the pipeline. Nil functions observe nothing.
+type Metrics struct {
+	Webhook func(c omni.CarrierName, m carriers.ResponseMetric, t carriers.MessageType)
+	Inbound func(c omni.CarrierName, sinceReceived time.Duration) // a message was published
+	Send    func(c omni.CarrierName, reason omni.Reason, took time.Duration)
+	Aside   func(reason store.SetAsideReason)
+}
+
+// Options sets a pipeline up. The zero value works for tests.
+type Options struct {
+	Node      string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
+	PublicURL string                      // scheme and host that carriers reach us under, without a slash at the end
+	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
+	APIBase   map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
+	Now       func() time.Time            // nil means time.Now
+	Log       *slog.Logger                // nil means no log
+	Metrics   Metrics
+	Workers   int           // for each of inbox and outbox; 0 means 16
+	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
+	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
+	RetryBase time.Duration // first wait after a failure, doubling from there; 0 means 1 s
+}
+
+// Pipeline moves messages. Make it with New, then Run it; the methods for commands work as soon as it is made.
+type Pipeline struct {
+	store store.Store
+	reg   *carriers.Registry
+	keys  *seal.Keyring
+	pub   Publisher
+	o     Options
+	now   func() time.Time
+	log   *slog.Logger
+
+	caches caches
+	leases leases
+	inbox  []*worker
+	outbox []*worker
+
+	breakersMu sync.Mutex
+	breakers   map[string]*breaker
+}
+
+// New makes a pipeline.
+func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publisher, o Options) (*Pipeline, error) {
+	if st == nil || reg == nil || keys == nil || pub == nil {
+		return nil, fmt.Errorf("pipeline needs a store, carriers, keys and a publisher: %w", omni.ErrInvalid)
+	}
+	if o.Node == "" {
+		o.Node = omni.NewID()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Workers <= 0 {
+		o.Workers = 16
+	}
+	if o.LeaseTTL <= 0 {
+		o.LeaseTTL = 15 * time.Second
+	}
+	if o.Poll <= 0 {
+		o.Poll = 5 * time.Second
+	}
+	if o.RetryBase <= 0 {
+		o.RetryBase = time.Second
+	}
+	p := &Pipeline{
+		store: st, reg: reg, keys: keys, pub: pub, o: o, now: o.Now, log: o.Log,
+		breakers: map[string]*breaker{},
+	}
+	p.caches.init(o.Now)
+	p.leases.init(o.Workers)
+	for i := range o.Workers {
+		p.inbox = append(p.inbox, newWorker(i, o.Workers))
+		p.outbox = append(p.outbox, newWorker(i, o.Workers))
+	}
+	return p, nil
+}
+
+// Run works on inbox and outbox until ctx ends. What is under way then is finished; leases are given back.
+func (p *Pipeline) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.keepLeases(ctx) })
+	for i := range p.inbox {
+		g.Go(func() error { return p.work(ctx, p.inbox[i], p.drainInbox) })
+		g.Go(func() error { return p.work(ctx, p.outbox[i], p.drainOutbox) })
+	}
+	g.Go(func() error { return p.sweep(ctx) })
+	return g.Wait()
+}
+
+// Kick makes every worker look for work now.
+func (p *Pipeline) Kick() {
+	for i := range p.inbox {
+		p.inbox[i].kick()
+		p.outbox[i].kick()
+	}
+}
+
+// sweep removes what has passed its end date, once at the start and then hourly.
+func (p *Pipeline) sweep(ctx context.Context) error {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		if _, err := p.store.Sweep(ctx, p.millis()); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "sweep", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+func (p *Pipeline) millis() omni.Millis { return omni.MillisOf(p.now()) }
+
+// publish announces what is durable. An event that cannot be published is the hub's to repair; here it is only logged,
+// because the change that it reports has happened.
+func (p *Pipeline) publish(ctx context.Context, topic, typ string, data any) {
+	if err := p.pub.Publish(ctx, topic, typ, data); err != nil {
+		p.log.ErrorContext(ctx, "publish", "op", typ, "err", err)
+	}
+}

@@ -1,0 +1,116 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/store"
+)
+
+// status applies what a carrier says of a message that we sent. It can only move a message that went out by the same
+// carrier account, and only forward.
+func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+	s := omni.DeliveryStatus{
+		DeliveryStatusMessage: omni.DeliveryStatusMessage{
+			CarrierMessageID: e.CarrierMessageID, Status: e.Status, Reason: e.Reason, ErrorCode: e.ErrorCode, OccurredAt: e.OccurredAt,
+		},
+		ReceivedAt: r.ReceivedAt,
+	}
+	ch, ok, err := p.statusChannel(ctx, r, e, &s)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		p.log.InfoContext(ctx, "status of no message of ours", "carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)
+		return nil
+	}
+	s.DigitalChannelID = ch.ID
+	m, applied, err := p.store.ApplyStatus(ctx, r.Tenant, s)
+	if errors.Is(err, omni.ErrNotFound) {
+		return nil // kept by the store until the send has stored the carrier's id
+	}
+	if err != nil {
+		return fmt.Errorf("apply status: %w", err)
+	}
+	if applied {
+		return p.statusApplied(ctx, ch, m)
+	}
+	return nil
+}
+
+// statusChannel finds the channel that the message of a status went out by: by our own message id if the carrier gave
+// it back, else by the sender's address.
+func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent, s *omni.DeliveryStatus) (omni.DigitalChannel, bool, error) {
+	t := r.Tenant
+	if omni.ValidID(e.ClientReference) {
+		m, err := p.store.Message(ctx, t, e.ClientReference)
+		switch {
+		case err == nil && m.Direction == omni.Outbound && m.Publish != nil &&
+			(m.CarrierMessageID == "" || e.CarrierMessageID == "" || m.CarrierMessageID == e.CarrierMessageID):
+			ch, err := p.channel(ctx, t, m.Publish.DigitalChannelID)
+			if err != nil {
+				return ch, false, err
+			}
+			if ch.CarrierAccountID == r.AccountID {
+				s.MessageID = m.ID
+				return ch, true, nil
+			}
+		case err != nil && !errors.Is(err, omni.ErrNotFound):
+			return omni.DigitalChannel{}, false, err
+		}
+	}
+	if e.From != "" {
+		ch, err := p.channelByAddress(ctx, t, r.AccountID, e.ChannelType.Family(), e.From)
+		if errors.Is(err, omni.ErrNotFound) {
+			return ch, false, nil
+		}
+		return ch, err == nil, err
+	}
+	all, err := readAll(ctx, func(ctx context.Context, pg store.Page) (store.List[omni.DigitalChannel], error) {
+		return p.store.Channels(ctx, t, pg)
+	})
+	if err != nil {
+		return omni.DigitalChannel{}, false, err
+	}
+	for _, ch := range all {
+		if ch.CarrierAccountID != r.AccountID {
+			continue
+		}
+		_, err := p.store.MessageByCarrierID(ctx, t, ch.ID, e.CarrierMessageID)
+		switch {
+		case err == nil:
+			return ch, true, nil
+		case !errors.Is(err, omni.ErrNotFound):
+			return ch, false, err
+		}
+	}
+	return omni.DigitalChannel{}, false, nil
+}
+
+// statusApplied announces a message's new status, and what follows from it.
+func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) error {
+	it, err := p.store.Interaction(ctx, m.Tenant, m.InteractionID)
+	if err != nil {
+		return fmt.Errorf("interaction of message %s: %w", m.ID, err)
+	}
+	change := wire.StatusChange{
+		MessageID: m.ID, InteractionID: m.InteractionID, Status: m.Status, At: m.StatusAt,
+		Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: wire.ReasonText(m.Reason),
+	}
+	p.publish(ctx, p.homeTopic(ctx, it), wire.MessageStatus, change)
+	if m.Reason != omni.ReasonOptedOut || m.Publish == nil {
+		return nil
+	}
+	id, err := p.store.Identity(ctx, m.Tenant, m.Publish.Target.IdentityID)
+	if err != nil {
+		return fmt.Errorf("identity of message %s: %w", m.ID, err)
+	}
+	by := m.ErrorCode
+	if by == "" {
+		by = string(m.Channel.Carrier)
+	}
+	return p.setConsent(ctx, m.Tenant, ch, id, true, by, m.StatusAt, nil)
+}

@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/store"
+)
+
+// VisitorSend stores a website visitor's message. The same ClientID again gives the same message, created false.
+func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error) {
+	if err := checkSend(c); err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	if c.ReplyTo != "" {
+		return omni.ServiceMessage{}, false, fieldProblem("replyTo", "is not for visitors")
+	}
+	t := omni.Org(v.OrganisationID)
+	ch, err := p.visitorChannel(ctx, v)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	var steps stepList
+	steps.begin(p.now)
+	steps.done("channel", "received on LiveChat")
+	in := incoming{
+		tenant: t, channel: ch, channelType: omni.ChannelLiveChat, address: v.ID, receivedAt: p.millis(),
+		clientID: c.ClientID, payload: omni.TextPayload(c.Payload.Text),
+	}
+	contact, id, err := p.identify(ctx, &in, &steps)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	res, err := p.append(ctx, &in, contact, id, &steps)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	return res.Message, res.Created, nil
+}
+
+func (p *Pipeline) visitorChannel(ctx context.Context, v omni.Visitor) (omni.DigitalChannel, error) {
+	ch, err := p.channel(ctx, omni.Org(v.OrganisationID), v.DigitalChannelID)
+	if errors.Is(err, omni.ErrNotFound) || err == nil && (ch.Disabled || ch.ChannelType != omni.ChannelLiveChat) {
+		return ch, omni.Problemf(omni.ErrForbidden, "this chat is closed")
+	}
+	if err != nil {
+		return ch, fmt.Errorf("channel %s: %w", v.DigitalChannelID, err)
+	}
+	return ch, nil
+}
+
+// VisitorInteraction returns the visitor's newest interaction, or omni.ErrNotFound before their first message.
+func (p *Pipeline) VisitorInteraction(ctx context.Context, v omni.Visitor) (omni.Interaction, error) {
+	t := omni.Org(v.OrganisationID)
+	ch, err := p.visitorChannel(ctx, v)
+	if err != nil {
+		return omni.Interaction{}, err
+	}
+	id, err := p.store.IdentityByAddress(ctx, t, omni.ChannelLiveChat, v.ID)
+	if err != nil {
+		return omni.Interaction{}, fmt.Errorf("identity of visitor: %w", err)
+	}
+	for _, state := range []omni.InteractionState{omni.InteractionOpen, omni.InteractionSnoozed, omni.InteractionResolved} {
+		l, err := p.store.ListInteractions(ctx, t, store.InteractionFilter{
+			GroupIDs: []string{ch.GroupID}, State: state, ContactID: id.ContactID,
+		}, store.Page{Limit: 1})
+		if err != nil {
+			return omni.Interaction{}, fmt.Errorf("interactions of visitor: %w", err)
+		}
+		if len(l.Items) > 0 {
+			return l.Items[0], nil
+		}
+	}
+	return omni.Interaction{}, omni.Problemf(omni.ErrNotFound, "this visitor has not written yet")
+}
+
+// VisitorMessages returns messages of the visitor's newest interaction; none before the first message.
+func (p *Pipeline) VisitorMessages(ctx context.Context, v omni.Visitor, w store.MessageWindow) ([]omni.ServiceMessage, error) {
+	it, err := p.VisitorInteraction(ctx, v)
+	if errors.Is(err, omni.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ms, err := p.store.ListMessages(ctx, omni.Org(v.OrganisationID), it.ID, w)
+	if err != nil {
+		return nil, fmt.Errorf("messages of interaction %s: %w", it.ID, err)
+	}
+	return ms, nil
+}
+
+// VisitorView is what a visitor sees of a message: no ids of agents, no carrier data.
+func (p *Pipeline) VisitorView(ctx context.Context, m omni.ServiceMessage) wire.VisitorMessage {
+	full := wire.NewMessage(m)
+	v := wire.VisitorMessage{
+		ID: full.ID, Seq: full.Seq, Direction: full.Direction, Payload: full.Payload, Status: full.Status, At: full.At,
+	}
+	if m.Direction == omni.Inbound {
+		v.ClientID = m.ClientID
+		return v
+	}
+	if u, err := p.user(ctx, m.Tenant, m.Tenant.UserID); err == nil {
+		v.SenderName = u.Name
+	}
+	return v
+}
+
+// VisitorRead notes how far the visitor has read; agents' messages up to there become read.
+func (p *Pipeline) VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error {
+	if c.Seq <= 0 {
+		return fieldProblem("seq", "must be the sequence of a message")
+	}
+	t := omni.Org(v.OrganisationID)
+	it, err := p.VisitorInteraction(ctx, v)
+	if err != nil {
+		return err
+	}
+	before := it.ContactReadSeq
+	it, changed, err := p.store.MarkRead(ctx, t, it.ID, omni.SenderContact, c.Seq)
+	if err != nil {
+		return fmt.Errorf("mark interaction %s as read: %w", it.ID, err)
+	}
+	if !changed {
+		return nil
+	}
+	home := p.homeTopic(ctx, it)
+	p.publish(ctx, home, wire.InteractionUpdated, wire.InteractionChange{InteractionID: it.ID, ContactReadSeq: &it.ContactReadSeq})
+
+	for before < it.ContactReadSeq {
+		ms, err := p.store.ListMessages(ctx, t, it.ID, store.MessageWindow{After: before, Limit: store.MaxPage})
+		if err != nil {
+			return fmt.Errorf("messages of interaction %s: %w", it.ID, err)
+		}
+		if len(ms) == 0 {
+			return nil
+		}
+		for _, m := range ms {
+			before = m.Sequence
+			if m.Sequence > it.ContactReadSeq {
+				return nil
+			}
+			if m.Direction == omni.Inbound {
+				continue
+			}
+			if err := p.visitorHasRead(ctx, home, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) visitorHasRead(ctx context.Context, home string, m omni.ServiceMessage) error {
+	m, applied, err := p.store.ApplyStatus(ctx, m.Tenant, omni.DeliveryStatus{
+		DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusRead},
+		MessageID:             m.ID, DigitalChannelID: m.Channel.DigitalChannelID, ReceivedAt: p.millis(),
+	})
+	if err != nil {
+		return fmt.Errorf("status of message %s: %w", m.ID, err)
+	}
+	if applied {
+		p.publish(ctx, home, wire.MessageStatus, wire.StatusChange{MessageID: m.ID, InteractionID: m.InteractionID, Status: m.Status, At: m.StatusAt})
+	}
+	return nil
+}
+
+// VisitorTyping tells agents who have the interaction open that the visitor is writing. Before the first message there
+// is none, and nobody is told.
+func (p *Pipeline) VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error {
+	it, err := p.VisitorInteraction(ctx, v)
+	if errors.Is(err, omni.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.typing(ctx, it, wire.Person{Type: omni.SenderContact, ID: it.ContactID, Name: it.ContactName}, c.Stop)
+}
