@@ -31,7 +31,7 @@ type Ignored struct {
 	Value string // the carrier's word, at most 64 characters
 }
 
-// Carrier adapts one account at one messaging provider. Methods are safe for concurrent use.
+// Carrier adapts one account at one messaging provider. Methods are safe for concurrent use. (Seed: Carrier.)
 type Carrier interface {
 	Name() omni.CarrierName
 

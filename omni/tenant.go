@@ -34,10 +34,14 @@ func (o Organisation) Validate() error {
 	bad := invalid{}
 	bad.require(ValidID(o.ID), "id", "must be an id")
 	bad.require(validName(o.Name), "name", nameRule)
-	bad.require(o.DefaultCountry == "" || len(o.DefaultCountry) == 2, "defaultCountry", "must be two letters such as US")
+	bad.require(o.DefaultCountry == "" || isCountry(o.DefaultCountry), "defaultCountry", "must be two letters such as US")
 	bad.require(o.ReopenMinutes >= 0 && o.ReopenMinutes <= 60*24*365, "reopenMinutes", "must be between 0 and 525600")
 	bad.nest("schemaVersion", o.SchemaVersion.Validate())
 	return bad.err("organisation")
+}
+
+func isCountry(s string) bool {
+	return len(s) == 2 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z'
 }
 
 // User is a person of an organisation who logs in: an agent, a supervisor or an admin.
@@ -71,8 +75,8 @@ type Session struct {
 	ID             string   `json:"id"                bson:"_id"`
 	OrganisationID string   `json:"organisationId"    bson:"organisationId"`
 	UserID         string   `json:"userId"            bson:"userId"`
-	RefreshHash    string   `json:"-"                 bson:"refreshHash"`  // hex SHA-256 of the only refresh token that is valid
-	PreviousHashes []string `json:"-"               bson:"previousHashes"` // used ones, newest last, at most 50: one coming again ends the session
+	RefreshHash    string   `json:"-"                 bson:"refreshHash"`    // hex SHA-256 of the only refresh token that is valid
+	PreviousHashes []string `json:"-"                 bson:"previousHashes"` // used ones, newest last, at most 50: one coming again ends the session
 	CreatedAt      Millis   `json:"createdAt"         bson:"createdAt"`
 	ExpiresAt      Millis   `json:"expiresAt"         bson:"expiresAt"`
 	EndedAt        Millis   `json:"endedAt,omitempty" bson:"endedAt,omitempty"` // logged out, removed, or a token used twice
