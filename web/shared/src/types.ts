@@ -1,0 +1,249 @@
+// The records that REST and events share, and the frames of the protocol `omni.v1`. They mirror the Go package
+// omni/wire, which is the truth. Times are milliseconds since 1970.
+
+export type Millis = number;
+export type ChannelType = "SMS" | "MMS" | "WhatsApp" | "PubNub" | "LiveChat";
+export type Direction = "INBOUND" | "OUTBOUND";
+export type Status = "queued" | "unknown" | "sent" | "failed" | "undeliverable" | "delivered" | "read";
+export type Reason =
+  | "throttled"
+  | "unreachable"
+  | "rejected"
+  | "misconfigured"
+  | "opted_out"
+  | "window_closed"
+  | "malformed"
+  | "unknown";
+export type InteractionState = "open" | "snoozed" | "resolved";
+export type Role = "admin" | "supervisor" | "agent" | "service" | "visitor";
+export type MediaType = "image" | "video" | "audio" | "document";
+export type MediaState = "pending" | "ready" | "failed";
+export type PayloadType = "text" | "image" | "media" | "unsupported";
+
+/** Why a command or a REST call failed. `offline` and `timeout` are ours: no answer came. */
+export type ErrorCode =
+  | "invalid"
+  | "unauthenticated"
+  | "forbidden"
+  | "not_found"
+  | "conflict"
+  | "rate_limited"
+  | "unavailable"
+  | "unsupported"
+  | "window_closed"
+  | "opted_out"
+  | "internal"
+  | "offline"
+  | "timeout";
+
+export interface MediaFile {
+  id?: string;
+  type: MediaType;
+  contentType?: string;
+  size?: number;
+  name?: string;
+  state: MediaState;
+  failure?: string;
+  url?: string;
+}
+
+export interface Payload {
+  type: PayloadType;
+  text?: string;
+  files?: MediaFile[];
+  buttonPayload?: string;
+  unsupported?: string;
+}
+
+export interface Message {
+  id: string;
+  interactionId: string;
+  seq: number;
+  direction: Direction;
+  channelType: ChannelType;
+  userId?: string;
+  payload: Payload;
+  clientId?: string;
+  replyTo?: string;
+  segments?: number;
+  status?: Status;
+  statusAt?: Millis;
+  reason?: Reason;
+  errorCode?: string;
+  errorText?: string;
+  at: Millis;
+}
+
+export interface VisitorMessage {
+  id: string;
+  seq: number;
+  /** INBOUND: the visitor wrote it. */
+  direction: Direction;
+  senderName?: string;
+  payload: Payload;
+  clientId?: string;
+  status?: Status;
+  at: Millis;
+}
+
+export interface StatusChange {
+  messageId: string;
+  interactionId: string;
+  status: Status;
+  at: Millis;
+  reason?: Reason;
+  errorCode?: string;
+  errorText?: string;
+}
+
+export interface Owner {
+  type: "User" | "Group";
+  id: string;
+}
+
+export interface Interaction {
+  id: string;
+  contactId: string;
+  channelId: string;
+  channelType: ChannelType;
+  groupId: string;
+  folderId?: string;
+  owner: Owner;
+  state: InteractionState;
+  contactName?: string;
+  contactAddress: string;
+  lastSeq: number;
+  lastMessageAt: Millis;
+  lastPreview?: string;
+  lastDirection?: Direction;
+  lastInboundAt?: Millis;
+  waitingSince?: Millis;
+  unread: number;
+  agentReadSeq: number;
+  contactReadSeq: number;
+  version: number;
+  createdAt: Millis;
+  resolvedAt?: Millis;
+}
+
+export interface InteractionChange {
+  interactionId: string;
+  version?: number;
+  owner?: Owner;
+  state?: InteractionState;
+  resolvedAt?: Millis;
+  agentReadSeq?: number;
+  contactReadSeq?: number;
+  unread?: number;
+  contactName?: string;
+  by?: string;
+  reason?: string;
+}
+
+export interface ConsentChange {
+  contactId: string;
+  channelType: ChannelType;
+  address: string;
+  optedOut: boolean;
+  by: string;
+}
+
+export interface SettingsChange {
+  kind: "user" | "group" | "channel" | "carrier-account" | "folder" | "organisation";
+  id: string;
+}
+
+export interface HealthChange {
+  channelId: string;
+  state: "ok" | "degraded" | "down";
+  reason?: string;
+}
+
+export interface SessionEnd {
+  reason: string;
+}
+
+export interface Person {
+  type: "CONTACT" | "USER";
+  id?: string;
+  name?: string;
+}
+
+export interface Typing {
+  interactionId: string;
+  who: Person;
+  /** 0: stopped. */
+  until: Millis;
+}
+
+/** What each event carries. Passing ones have no offset and are never replayed. */
+export interface EventData {
+  "message.created": Message;
+  "message.status": StatusChange;
+  "message.updated": Message;
+  "interaction.created": Interaction;
+  "interaction.updated": InteractionChange;
+  "interaction.assigned": InteractionChange;
+  "interaction.resolved": InteractionChange;
+  "interaction.reopened": InteractionChange;
+  "consent.changed": ConsentChange;
+  "settings.changed": SettingsChange;
+  "session.ended": SessionEnd;
+  "channel.health": HealthChange;
+  typing: Typing;
+}
+
+export interface TopicPosition {
+  topic: string;
+  epoch: string;
+  offset: number;
+}
+
+export interface TopicState extends TopicPosition {
+  state: "fresh" | "recovered" | "reset";
+}
+
+export interface Connected {
+  connectionId: string;
+  userId?: string;
+  visitorId?: string;
+  serverTime: Millis;
+  heartbeatMs: number;
+  expiresAt?: Millis;
+  topics: TopicState[];
+}
+
+/** A frame from the server that answers nothing. Types we do not know are handed on and ignored. */
+export interface EventFrame<D = unknown> {
+  type: string;
+  topic?: string;
+  offset?: number;
+  at: Millis;
+  data: D;
+}
+
+export interface HeartbeatData {
+  offsets?: Record<string, number>;
+  /** Only topics whose epoch is not the one that connect told. */
+  epochs?: Record<string, string>;
+}
+
+export interface WireError {
+  code: ErrorCode;
+  message: string;
+  fields?: Record<string, string>;
+  details?: Record<string, unknown>;
+  retryAfterMs?: number;
+}
+
+export interface ReplyFrame {
+  id: number;
+  type: "ok" | "error";
+  data?: unknown;
+  error?: WireError;
+}
+
+export interface InteractionOpened {
+  topic: string;
+  interaction: Interaction;
+}
