@@ -1,0 +1,3 @@
+import { mount } from "./mount";
+
+if (document.currentScript instanceof HTMLScriptElement) mount(document.currentScript).catch(() => {});

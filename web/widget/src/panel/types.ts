@@ -1,0 +1,25 @@
+import type { Millis, TopicPosition, VisitorMessage } from "@omni/shared";
+
+/** What the owner of the site has set for the widget. */
+export interface Config {
+  publicId: string;
+  title: string;
+  greeting: string;
+  accent: string;
+  online: boolean;
+}
+
+export interface Session {
+  visitorId: string;
+  token: string;
+  expiresAt: Millis;
+  ticket: string;
+  conversation?: { state: string; contactReadSeq: number; agentReadSeq: number; lastSeq: number };
+  topics: TopicPosition[];
+}
+
+export interface Page {
+  items: VisitorMessage[];
+  hasMore: boolean;
+  topics: TopicPosition[];
+}
