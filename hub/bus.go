@@ -1,3 +1,6 @@
+// Package hub holds the open sockets of a node: it lets clients in, gives each the topics that it may have, delivers
+// the events of those topics in order and without a hole, and closes what is too slow, too loud or no longer allowed.
+// Nodes are connected by a Bus.
 package hub
 
 import (
@@ -15,7 +18,8 @@ type Position struct {
 	Offset int64  `json:"offset"` // of the newest event; 0: none yet
 }
 
-// Entry is one event of a topic as the bus carries it. The bus does not look into Data.
+// Entry is one event of a topic as the bus carries it. The bus does not look into Data, and nobody changes it once
+// the bus has it.
 type Entry struct {
 	Type   string
 	Data   json.RawMessage
@@ -34,7 +38,8 @@ type Bus interface {
 	// Start begins delivery. deliver is called with the entries of subscribed topics; it must not block, and for
 	// one topic it is never called twice at once.
 	Start(ctx context.Context, deliver func(topic string, e Entry)) error
-	// Publish appends e to the topic's history with the next offset and announces it, in one atomic step.
+	// Publish appends e to the topic's history with the next offset and announces it, in one atomic step. After an
+	// error it may have done so or not.
 	Publish(ctx context.Context, topic string, e Entry) (Position, error)
 	// Announce hands e to subscribers without keeping it. e gets no offset.
 	Announce(ctx context.Context, topic string, e Entry) error
@@ -42,7 +47,7 @@ type Bus interface {
 	Subscribe(ctx context.Context, topic string) error
 	Unsubscribe(ctx context.Context, topic string) error
 	// History returns the events after since.Offset, oldest first, at most limit, and where the topic stands now.
-	// ok is false if the epoch differs or the history no longer reaches back to since.
+	// ok is false if the epoch differs, the history no longer reaches back to since, or since is still to come.
 	History(ctx context.Context, topic string, since Position, limit int) (es []Entry, now Position, ok bool, err error)
 	// Positions returns where the topics stand, as the bus itself knows it now. A topic nobody published to stands at 0.
 	Positions(ctx context.Context, topics []string) (map[string]Position, error)
@@ -52,7 +57,7 @@ type Bus interface {
 	// TakeOnce removes the value and returns it: of any number of callers one gets it, the others omni.ErrNotFound.
 	TakeOnce(ctx context.Context, key string) ([]byte, error)
 	// Allow takes n from the bucket of key, which holds burst and refills with rate a second. If there is too little
-	// it takes nothing and says when there will be enough.
+	// it takes nothing and says when there will be enough. A request that can never be met is omni.ErrInvalid.
 	Allow(ctx context.Context, key string, n int, rate float64, burst int) (ok bool, retryAfter time.Duration, err error)
 
 	Close() error

@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"omniservice/omni"
+)
+
+const (
+	outboxFirstPause = 50 * time.Millisecond
+	outboxLastPause  = 2 * time.Second
+)
+
+// outbox holds what the bus could not take, in the order in which it came.
+type outbox struct {
+	limit int
+	wake  chan struct{}
+
+	mu      sync.Mutex
+	queue   []outgoing
+	waiting map[string]int // topic -> how many of queue
+	empty   chan struct{}  // closed when queue is empty; nil if nobody waits for that
+}
+
+type outgoing struct {
+	topic   string
+	entry   Entry
+	passing bool
+}
+
+func (o *outbox) has(topic string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.waiting[topic] > 0
+}
+
+func (o *outbox) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.queue)
+}
+
+func (o *outbox) add(topic string, e Entry, passing bool) error {
+	o.mu.Lock()
+	if len(o.queue) >= o.limit {
+		o.mu.Unlock()
+		return omni.Problemf(omni.ErrUnavailable, "too many events wait for the bus")
+	}
+	o.queue = append(o.queue, outgoing{topic, e, passing})
+	o.waiting[topic]++
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (o *outbox) first() (outgoing, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		return outgoing{}, false
+	}
+	return o.queue[0], true
+}
+
+func (o *outbox) drop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	release(o.waiting, o.queue[0].topic)
+	o.queue[0] = outgoing{}
+	if o.queue = o.queue[1:]; len(o.queue) == 0 {
+		o.queue = nil
+		if o.empty != nil {
+			close(o.empty)
+			o.empty = nil
+		}
+	}
+}
+
+// flush waits until nothing waits or ctx ends, and returns how many still do.
+func (o *outbox) flush(ctx context.Context) int {
+	o.mu.Lock()
+	if len(o.queue) == 0 {
+		o.mu.Unlock()
+		return 0
+	}
+	if o.empty == nil {
+		o.empty = make(chan struct{})
+	}
+	empty := o.empty
+	o.mu.Unlock()
+	select {
+	case <-empty:
+	case <-ctx.Done():
+	}
+	return o.len()
+}
+
+// outboxLoop gives the bus what waits, one by one, until it takes it.
+func (h *Hub) outboxLoop() {
+	pause := outboxFirstPause
+	for {
+		next, ok := h.out.first()
+		if !ok {
+			select {
+			case <-h.base.Done():
+				return
+			case <-h.out.wake:
+			}
+			continue
+		}
+		err := h.offer(next)
+		switch {
+		case err == nil:
+			pause = outboxFirstPause
+		case h.base.Err() != nil:
+			return
+		case errors.Is(err, omni.ErrInvalid): // it never will be taken, and must not hold up the rest
+			h.log.ErrorContext(h.base, "event refused by the bus", "op", next.entry.Type, "err", err)
+		default:
+			wait(h.base, pause/2+rand.N(pause/2))
+			pause = min(2*pause, outboxLastPause)
+			continue
+		}
+		h.out.drop()
+	}
+}
+
+func (h *Hub) offer(o outgoing) error {
+	ctx, cancel := context.WithTimeout(h.base, busTimeout)
+	defer cancel()
+	if o.passing {
+		return h.bus.Announce(ctx, o.topic, o.entry)
+	}
+	_, err := h.bus.Publish(ctx, o.topic, o.entry)
+	return err
+}

@@ -1,0 +1,139 @@
+package hub
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+// sock is the network connection under a WebSocket. Reading and the handshake go through coder/websocket; frames
+// with data are written straight to it, ready-made. What coder writes by itself are answers to pings (which the hub
+// gives instead) and close frames: each comes as one Write, because it fits into the buffer below.
+type sock struct {
+	net.Conn
+	timeout time.Duration // for each write
+	early   []byte        // what the client sent behind its handshake
+
+	seen     atomic.Int64 // when bytes came last, Unix nanoseconds
+	readFail atomic.Bool  // the connection itself ended, rather than a frame that was wrong
+
+	mu        sync.Mutex // one writer at a time
+	closeSent bool
+}
+
+// Sizes of the buffers between coder/websocket and the socket: frames' heads and small commands in, close frames out.
+// Whatever is larger passes them by.
+const (
+	readBuffer  = 512
+	writeBuffer = 128 // the largest control frame has 127 bytes
+)
+
+// Read implements net.Conn.
+func (s *sock) Read(p []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(p, s.early)
+		if s.early = s.early[n:]; len(s.early) == 0 {
+			s.early = nil
+		}
+		return n, nil
+	}
+	n, err := s.Conn.Read(p)
+	if n > 0 {
+		s.seen.Store(time.Now().UnixNano())
+	}
+	if err != nil {
+		s.readFail.Store(true)
+	}
+	return n, err
+}
+
+// Write implements net.Conn for coder/websocket. Of its frames only the first close frame goes out, with a reason
+// of ours: coder's names its inner state, or repeats what the client wrote.
+func (s *sock) Write(p []byte) (int, error) {
+	if len(p) < 2 || p[0] != finClose {
+		return len(p), nil
+	}
+	var payload []byte
+	if body := p[2:]; len(body) >= 2 {
+		code := int(body[0])<<8 | int(body[1])
+		reason := ""
+		switch {
+		case code == CloseProtocol:
+			reason = "protocol error"
+		case code == CloseTooBig:
+			reason = "message too big"
+		case !utf8.Valid(body[2:]):
+			code, reason = CloseUTF8, "reason is not UTF-8"
+		}
+		payload = closePayload(code, reason)
+	}
+	if err := s.writeClose(payload); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// writeClose sends a close frame unless one was sent.
+func (s *sock) writeClose(payload []byte) error {
+	return s.write(appendControl(make([]byte, 0, 2+len(payload)), finClose, payload), true)
+}
+
+// write sends whole frames. After a close frame nothing is sent any more, and that is no error.
+func (s *sock) write(frames []byte, last bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closeSent {
+		return nil
+	}
+	s.closeSent = last
+	if err := s.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if _, err := s.Conn.Write(frames); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// hijack gives coder/websocket a connection with small buffers instead of net/http's. It finds the Hijacker behind
+// any wrapper that has Unwrap, and passes on Gin's WriteHeaderNow, without which Gin would not send the 101.
+type hijack struct {
+	http.ResponseWriter
+	timeout time.Duration
+	sock    *sock // set by Hijack
+}
+
+// WriteHeaderNow sends the status now, where the writer below would wait for the body.
+func (h *hijack) WriteHeaderNow() {
+	for w := h.ResponseWriter; w != nil; {
+		if g, ok := w.(interface{ WriteHeaderNow() }); ok {
+			g.WriteHeaderNow()
+			return
+		}
+		u, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return
+		}
+		w = u.Unwrap()
+	}
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, fmt.Errorf("hijack: %w", err)
+	}
+	h.sock = &sock{Conn: conn, timeout: h.timeout}
+	h.sock.seen.Store(time.Now().UnixNano())
+	if n := rw.Reader.Buffered(); n > 0 {
+		b, _ := rw.Reader.Peek(n) // what is buffered can be peeked
+		h.sock.early = append([]byte(nil), b...)
+	}
+	return h.sock, bufio.NewReadWriter(bufio.NewReaderSize(h.sock, readBuffer), bufio.NewWriterSize(h.sock, writeBuffer)), nil
+}
