@@ -1,8 +1,10 @@
 package omni
 
 import (
+	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -90,12 +92,33 @@ func (l LiveChatSettings) Validate() error {
 	return bad.err("LiveChat settings")
 }
 
-// ValidOrigin reports whether s is an origin as browsers write it: http or https, host, port only if it is not the default.
+// ValidOrigin reports whether s is an origin as browsers write it: http or https, host (in ASCII), port only if it is
+// not the default.
 func ValidOrigin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
-		!strings.Contains(u.Host, "*") && s == u.Scheme+"://"+u.Host && s == strings.ToLower(s) &&
-		u.Port() != map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || s != u.Scheme+"://"+u.Host {
+		return false
+	}
+	host, port := u.Hostname(), u.Port()
+	if strings.Contains(host, ":") {
+		ip, err := netip.ParseAddr(host)
+		if err != nil || ip.String() != host || ip.Zone() != "" {
+			return false
+		}
+		host = "[" + host + "]"
+	} else if host == "" || strings.ContainsFunc(host, notInHostName) {
+		return false
+	}
+	if port == "" {
+		return u.Host == host // not "host:"
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && n > 0 && strconv.FormatUint(n, 10) == port &&
+		port != map[string]string{"http": "80", "https": "443"}[u.Scheme]
+}
+
+func notInHostName(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_'
 }
 
 func isHex(s string) bool {
@@ -126,7 +149,7 @@ type DigitalChannelGroup struct {
 // Sees reports whether a user of a role sees the group.
 func (g DigitalChannelGroup) Sees(userID string, role Role) bool {
 	if g.Type == GroupPrivate {
-		return g.UserID == userID
+		return userID != "" && g.UserID == userID
 	}
 	switch role {
 	case RoleAdmin, RoleSupervisor, RoleService:

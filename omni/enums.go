@@ -1,6 +1,9 @@
 package omni
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // ChannelType is the kind of channel a person talks over. (Seed: ChannelType.)
 type ChannelType string
@@ -353,10 +356,5 @@ var MediaStates = []MediaState{MediaPending, MediaReady, MediaFailed}
 func (s MediaState) Valid() bool { return isOneOf(s, MediaStates) }
 
 func isOneOf[T comparable](v T, all []T) bool {
-	for _, a := range all {
-		if a == v {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, v)
 }

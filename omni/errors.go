@@ -55,10 +55,14 @@ var kinds = []struct {
 	{ErrOptedOut, CodeOptedOut},
 }
 
-// CodeOf returns the code of err's kind: CodeInternal if it has none, "" for nil.
+// CodeOf returns the code of err's kind: CodeInternal if it has none, "" for nil. The kind of a Problem is the one
+// that it states, whatever its cause is.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
+	}
+	if p, ok := errors.AsType[*Problem](err); ok {
+		err = p.Kind
 	}
 	for _, k := range kinds {
 		if errors.Is(err, k.err) {

@@ -41,7 +41,7 @@ func NewID() string { return NewIDAt(time.Now()) }
 
 // NewIDAt is NewID for a given moment. A moment before that of an earlier id does not make ids go back.
 func NewIDAt(t time.Time) string {
-	stamp := uint64(t.UnixMilli()) << 12
+	stamp := uint64(min(max(t.UnixMilli(), 0), 1<<48-1)) << 12 // the years 1970 to 10889
 	idClock.Lock()
 	if stamp <= idClock.last {
 		stamp = idClock.last + 1

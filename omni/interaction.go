@@ -1,11 +1,19 @@
 package omni
 
-// Hub topics. A topic's name is unique over all organisations because ids are.
-func UserTopic(id string) string        { return "user/" + id }
-func GroupTopic(id string) string       { return "group/" + id }
-func OrgTopic(id string) string         { return "org/" + id }
+// UserTopic is the hub topic of one user. A topic's name is unique over all organisations because ids are.
+func UserTopic(id string) string { return "user/" + id }
+
+// GroupTopic is the hub topic of a channel group.
+func GroupTopic(id string) string { return "group/" + id }
+
+// OrgTopic is the hub topic of an organisation.
+func OrgTopic(id string) string { return "org/" + id }
+
+// InteractionTopic is the hub topic of those who have an interaction open: passing events only.
 func InteractionTopic(id string) string { return "interaction/" + id }
-func VisitorTopic(id string) string     { return "visitor/" + id }
+
+// VisitorTopic is the hub topic of a website visitor.
+func VisitorTopic(id string) string { return "visitor/" + id }
 
 // InteractionOwner is who works on an interaction. (Seed: InteractionOwner.)
 type InteractionOwner struct {

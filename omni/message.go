@@ -146,6 +146,7 @@ func (e CarrierChannelEvent) Validate() error {
 	bad.require(e.Carrier.Valid(), "carrier", "is not a carrier")
 	bad.require(e.ChannelType.Valid(), "channelType", "is not a channel type")
 	bad.require(e.Status == "" || e.Status.Valid(), "status", "is not a status")
+	bad.require(e.Reason == "" || e.Reason.Valid(), "reason", "is not a reason")
 	bad.require(len(e.CarrierMessageID) <= 255, "carrierMessageId", "must be at most 255 bytes")
 	switch e.Kind {
 	case EventMessage:
@@ -155,6 +156,7 @@ func (e CarrierChannelEvent) Validate() error {
 	case EventStatus:
 		bad.require(e.CarrierMessageID != "" || e.ClientReference != "", "carrierMessageId", "is required for a status")
 		bad.require(e.Status != "", "status", "is required for a status")
+	default: // nothing further holds for every carrier
 	}
 	if e.Fragment != nil {
 		bad.nest("fragment", e.Fragment.Validate())

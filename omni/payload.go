@@ -1,6 +1,9 @@
 package omni
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // MessagePayload is what a message says: one of its parts is set, Type tells which. (Seed: MessagePayLoad.)
 // Text may stand beside Image or Media.
@@ -83,6 +86,7 @@ func (p MessagePayload) Files() []MediaReference {
 func (p MessagePayload) Validate() error {
 	bad := invalid{}
 	bad.require(len(p.TextBody()) <= MaxText, "text.body", "must be at most 65536 bytes")
+	bad.require(utf8.ValidString(p.TextBody()), "text.body", "must be UTF-8")
 	bad.require(!strings.ContainsRune(p.TextBody(), 0), "text.body", "must not contain NUL")
 	switch p.Type {
 	case PayloadText:
@@ -90,8 +94,10 @@ func (p MessagePayload) Validate() error {
 		bad.require(p.Image == nil && len(p.Media) == 0, "type", "must not be text where there are files")
 	case PayloadImage:
 		bad.require(p.Image != nil && len(p.Image.References) > 0, "image.references", "must hold at least one image")
+		bad.require(len(p.Media) == 0, "media", "must be empty beside images")
 	case PayloadMedia:
 		bad.require(len(p.Media) > 0, "media", "must hold at least one file")
+		bad.require(p.Image == nil, "image", "must be empty beside media")
 	case PayloadUnsupported:
 		bad.require(p.Unsupported != "", "unsupported", "must name the kind")
 	default:
@@ -99,6 +105,7 @@ func (p MessagePayload) Validate() error {
 	}
 	if p.Image != nil {
 		for _, r := range p.Image.References {
+			bad.require(r.Type == MediaImage, "image.references.type", "must be image")
 			bad.nest("image.references", r.Validate())
 		}
 	}

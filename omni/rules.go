@@ -58,7 +58,7 @@ func CleanName(s string) string {
 	}, CleanText(s))
 	s = strings.Join(strings.Fields(s), " ")
 	if utf8.RuneCountInString(s) > maxName {
-		s = string([]rune(s)[:maxName])
+		s = strings.TrimSpace(string([]rune(s)[:maxName]))
 	}
 	return s
 }

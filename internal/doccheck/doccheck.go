@@ -249,7 +249,7 @@ func ReadDocument(path string) ([]Model, error) {
 			if _, name, _ := strings.Cut(found[1], "."); name != title {
 				return nil, at("heading " + title + " stands over " + found[1])
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), found[2])); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), found[2])); err != nil { //nolint:gosec // as above
 				return nil, at("there is no file " + found[2])
 			}
 			models = append(models, Model{Name: found[1], Seed: found[3]})
