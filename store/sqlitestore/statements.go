@@ -1,0 +1,398 @@
+package sqlitestore
+
+import "strings"
+
+// stmt names a statement. All that the store runs, but for the schema, stands in the table below, so that a test can
+// ask SQLite how it would run each.
+type stmt int
+
+const (
+	sqlBegin stmt = iota
+	sqlBeginRead
+	sqlCommit
+	sqlRollback
+	sqlSchemaVersion
+	sqlSchemaAdd
+	sqlPing
+	sqlPinged
+	sqlSweepSessions
+	sqlSweepTokens
+	sqlSweepKeys
+	sqlSweepEarly
+	sqlSweepAside
+	sqlSweepFragments
+
+	sqlOrganisationInsert
+	sqlOrganisation
+	sqlOrganisationUpdate
+	sqlOrganisations
+
+	sqlUserInsert
+	sqlUser
+	sqlUserByEmail
+	sqlUserUpdate
+	sqlUsers
+
+	sqlSessionInsert
+	sqlSession
+	sqlSessionDoor
+	sqlSessionRotate
+	sqlSessionEnd
+	sqlSessionsEnd
+	sqlTokenPut
+	sqlTokenTake
+
+	sqlAPIKeyInsert
+	sqlAPIKey
+	sqlAPIKeyByHash
+	sqlAPIKeys
+	sqlAPIKeyDelete
+
+	sqlGroupInsert
+	sqlGroup
+	sqlGroupUpdate
+	sqlGroups
+
+	sqlFolderInsert
+	sqlFolder
+	sqlFolderUpdate
+	sqlFolders
+
+	sqlAccountInsert
+	sqlAccount
+	sqlAccountByPublicID
+	sqlAccountUpdate
+	sqlAccounts
+
+	sqlChannelInsert
+	sqlChannel
+	sqlChannelByAddress
+	sqlChannelByPublicID
+	sqlChannelUpdate
+	sqlChannels
+
+	sqlContactInsert
+	sqlContact
+	sqlContactUpdate
+	sqlContacts
+	sqlIdentityInsert
+	sqlIdentity
+	sqlIdentityByAddress
+	sqlIdentities
+	sqlIdentityUpdate
+	sqlConsentAdd
+
+	sqlInteractionInsert
+	sqlInteraction
+	sqlInteractionOpen
+	sqlInteractionReopenable
+	sqlInteractionReopen
+	sqlInteractionChange
+	sqlInteractionAppend
+	sqlInteractionReadByAgent
+	sqlInteractionReadByContact
+	sqlInteractionKeysOfGroup
+	sqlInteractionKeysUnassigned
+	sqlInteractionKeysOwned
+	sqlInteractionKeysOfContact
+	sqlCountOwned
+	sqlCountUnassigned
+	sqlCountAll
+
+	sqlMessageInsert
+	sqlMessage
+	sqlMessageByCarrierID
+	sqlMessageIDByID
+	sqlMessageIDByCarrierID
+	sqlMessageByClientID
+	sqlMessagesBefore
+	sqlMessagesAfter
+	sqlMessageStatus
+	sqlMessageNote
+	sqlMessageCarrierID
+	sqlMessageSegments
+	sqlEarlyPut
+	sqlEarlyTake
+
+	sqlInboxPut
+	sqlInboxNew
+	sqlInboxRetried
+	sqlInboxDone
+	sqlInboxRetry
+	sqlAsidePut
+	sqlAsideTake
+	sqlAsideList
+	sqlFragmentPut
+	sqlFragments
+	sqlFragmentsDrop
+	sqlFragmentsExpire
+
+	sqlOutboxPut
+	sqlOutboxNew
+	sqlOutboxRetried
+	sqlOutboxSending
+	sqlOutboxRetry
+	sqlOutboxTake
+	sqlOutboxPromote
+	sqlOutboxState
+	sqlOutboxNext
+
+	sqlLockAcquire
+	sqlLockRelease
+	sqlKeyReserve
+	sqlKey
+	sqlKeyComplete
+	sqlKeyDrop
+	sqlAuditInsert
+	sqlAudit
+	sqlAuditList
+
+	stmtCount
+)
+
+// sqlSchemaTable comes before all else.
+const sqlSchemaTable = `CREATE TABLE IF NOT EXISTS schema_migrations (
+	version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INT NOT NULL)`
+
+const (
+	sessionCols     = `id, org, user_id, refresh_hash, previous, created_at, expires_at, ended_at`
+	interactionCols = `id, org, user_id, contact_id, identity_id, channel_id, channel_type, group_id, folder_id,
+		owner_type, owner_id, state, contact_name, contact_address, last_sequence, last_message_at, last_preview,
+		last_direction, last_inbound_at, waiting_since, unread, agent_read_seq, contact_read_seq, version, created_at,
+		resolved_at, resolved_by, schema_version, schema_date`
+	messageCols = `doc, sequence, carrier_id, segments, status, status_at, reason, error_code, history`
+	inboxCols   = `seq, id, attempts, not_before, last_error, doc, body`
+	// Items come with their messages.
+	outboxCols = `o.seq, o.attempts, o.not_before, o.sending_at, o.partition, m.` +
+		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
+)
+
+// Parameters ?1 and ?2 are an id and the organisation, or the organisation alone, wherever a record is named.
+var statements = [stmtCount]string{
+	sqlBegin:         `BEGIN IMMEDIATE`,
+	sqlBeginRead:     `BEGIN`,
+	sqlCommit:        `COMMIT`,
+	sqlRollback:      `ROLLBACK`,
+	sqlSchemaVersion: `SELECT coalesce(max(version), 0) FROM schema_migrations`,
+	sqlSchemaAdd:     `INSERT INTO schema_migrations (version, name, applied_at) VALUES (?1, ?2, unixepoch() * 1000)`,
+	sqlPing:          `INSERT INTO pings (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1`,
+	sqlPinged:        `SELECT n FROM pings WHERE id = 1`,
+
+	sqlSweepSessions:  `DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires_at <= ?1 LIMIT ?2)`,
+	sqlSweepTokens:    `DELETE FROM one_time_tokens WHERE rowid IN (SELECT rowid FROM one_time_tokens WHERE expires_at <= ?1 LIMIT ?2)`,
+	sqlSweepKeys:      `DELETE FROM idempotency_keys WHERE rowid IN (SELECT rowid FROM idempotency_keys WHERE expires_at <= ?1 LIMIT ?2)`,
+	sqlSweepEarly:     `DELETE FROM early_statuses WHERE seq IN (SELECT seq FROM early_statuses WHERE expires_at <= ?1 LIMIT ?2)`,
+	sqlSweepAside:     `DELETE FROM set_aside WHERE rowid IN (SELECT rowid FROM set_aside WHERE expires_at <= ?1 LIMIT ?2)`,
+	sqlSweepFragments: `DELETE FROM fragments WHERE rowid IN (SELECT rowid FROM fragments WHERE expires_at <= ?1 LIMIT ?2)`,
+
+	// Versioned records. Insert: id, organisation, doc, then the rest. Update: id, organisation, version, doc, then the rest.
+	sqlOrganisationInsert: `INSERT INTO organisations (id, doc, version, created_at) SELECT ?1, ?3, ?4, ?5 WHERE ?1 = ?2`,
+	sqlOrganisation:       `SELECT doc FROM organisations WHERE id = ?1 AND id = ?2`,
+	sqlOrganisationUpdate: `UPDATE organisations SET version = version + 1, doc = ?4 WHERE id = ?1 AND id = ?2 AND version = ?3`,
+	sqlOrganisations:      `SELECT doc FROM organisations WHERE (created_at, id) > (?1, ?2) ORDER BY created_at, id LIMIT ?3`,
+
+	sqlUserInsert:  `INSERT INTO users (id, org, doc, version, email, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+	sqlUser:        `SELECT doc FROM users WHERE id = ?1 AND org = ?2`,
+	sqlUserByEmail: `SELECT doc FROM users WHERE email = ?1`,
+	sqlUserUpdate:  `UPDATE users SET version = version + 1, doc = ?4, email = ?5, name = ?6 WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlUsers:       `SELECT doc FROM users WHERE org = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4`,
+
+	sqlSessionInsert: `INSERT INTO sessions (` + sessionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
+	sqlSession:       `SELECT ` + sessionCols + ` FROM sessions WHERE id = ?1 AND org = ?2`,
+	sqlSessionDoor:   `SELECT ` + sessionCols + ` FROM sessions WHERE id = ?1`,
+	sqlSessionRotate: `UPDATE sessions SET refresh_hash = ?4, previous = ?5, expires_at = ?6
+		WHERE id = ?1 AND org = ?2 AND refresh_hash = ?3 AND ended_at = 0 RETURNING ` + sessionCols,
+	sqlSessionEnd:  `UPDATE sessions SET ended_at = ?3 WHERE id = ?1 AND org = ?2 AND ended_at = 0`,
+	sqlSessionsEnd: `UPDATE sessions SET ended_at = ?3 WHERE org = ?1 AND user_id = ?2 AND ended_at = 0 RETURNING id`,
+	sqlTokenPut: `INSERT INTO one_time_tokens (hash, org, user_id, purpose, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (hash) DO UPDATE SET user_id = excluded.user_id, purpose = excluded.purpose, expires_at = excluded.expires_at
+		WHERE org = excluded.org`,
+	sqlTokenTake: `DELETE FROM one_time_tokens WHERE hash = ?1 AND expires_at > ?2 RETURNING hash, org, user_id, purpose, expires_at`,
+
+	sqlAPIKeyInsert: `INSERT INTO api_keys (id, org, doc, hash, created_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
+	sqlAPIKey:       `SELECT doc FROM api_keys WHERE id = ?1 AND org = ?2`,
+	sqlAPIKeyByHash: `SELECT doc FROM api_keys WHERE hash = ?1`,
+	sqlAPIKeys: `SELECT doc FROM api_keys WHERE org = ?1 AND (created_at, id) < (?2, ?3)
+		ORDER BY created_at DESC, id DESC LIMIT ?4`,
+	sqlAPIKeyDelete: `DELETE FROM api_keys WHERE id = ?1 AND org = ?2`,
+
+	sqlGroupInsert: `INSERT INTO channel_groups (id, org, doc, version, name) VALUES (?1, ?2, ?3, ?4, ?5)`,
+	sqlGroup:       `SELECT doc FROM channel_groups WHERE id = ?1 AND org = ?2`,
+	sqlGroupUpdate: `UPDATE channel_groups SET version = version + 1, doc = ?4, name = ?5 WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlGroups:      `SELECT doc FROM channel_groups WHERE org = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4`,
+
+	sqlFolderInsert: `INSERT INTO folders (id, org, doc, version, name) VALUES (?1, ?2, ?3, ?4, ?5)`,
+	sqlFolder:       `SELECT doc FROM folders WHERE id = ?1 AND org = ?2`,
+	sqlFolderUpdate: `UPDATE folders SET version = version + 1, doc = ?4, name = ?5 WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlFolders:      `SELECT doc FROM folders WHERE org = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4`,
+
+	sqlAccountInsert:     `INSERT INTO carrier_accounts (id, org, doc, version, public_id, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`,
+	sqlAccount:           `SELECT doc FROM carrier_accounts WHERE id = ?1 AND org = ?2`,
+	sqlAccountByPublicID: `SELECT doc FROM carrier_accounts WHERE public_id = ?1`,
+	sqlAccountUpdate: `UPDATE carrier_accounts SET version = version + 1, doc = ?4, public_id = ?5, name = ?6
+		WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlAccounts: `SELECT doc FROM carrier_accounts WHERE org = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4`,
+
+	sqlChannelInsert: `INSERT INTO channels (id, org, doc, version, name, account, family, address, public_id)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)`,
+	sqlChannel:           `SELECT doc FROM channels WHERE id = ?1 AND org = ?2`,
+	sqlChannelByAddress:  `SELECT doc FROM channels WHERE org = ?1 AND account = ?2 AND family = ?3 AND address = ?4`,
+	sqlChannelByPublicID: `SELECT doc FROM channels WHERE public_id = ?1`,
+	sqlChannelUpdate: `UPDATE channels SET version = version + 1, doc = ?4, name = ?5, account = ?6, family = ?7, address = ?8, public_id = ?9
+		WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlChannels: `SELECT doc FROM channels WHERE org = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4`,
+
+	sqlContactInsert: `INSERT INTO contacts (id, org, doc, version, created_at) VALUES (?1, ?2, ?3, ?4, ?5)`,
+	sqlContact:       `SELECT doc FROM contacts WHERE id = ?1 AND org = ?2`,
+	sqlContactUpdate: `UPDATE contacts SET version = version + 1, doc = ?4 WHERE id = ?1 AND org = ?2 AND version = ?3`,
+	sqlContacts: `SELECT doc FROM contacts WHERE org = ?1 AND (created_at, id) < (?2, ?3)
+		ORDER BY created_at DESC, id DESC LIMIT ?4`,
+	sqlIdentityInsert:    `INSERT INTO identities (id, org, doc, contact_id, family, address, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
+	sqlIdentity:          `SELECT doc, consent_at FROM identities WHERE id = ?1 AND org = ?2`,
+	sqlIdentityByAddress: `SELECT doc, consent_at FROM identities WHERE org = ?1 AND family = ?2 AND address = ?3`,
+	sqlIdentities:        `SELECT doc, consent_at FROM identities WHERE org = ?1 AND contact_id = ?2 ORDER BY created_at, id`,
+	sqlIdentityUpdate:    `UPDATE identities SET doc = ?3, consent_at = ?4 WHERE id = ?1 AND org = ?2`,
+	sqlConsentAdd: `INSERT INTO consents (identity_id, org, opted_out, said_by, user_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (identity_id, at, opted_out, said_by, user_id) DO NOTHING`,
+
+	sqlInteractionInsert: `INSERT INTO interactions (` + interactionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)`,
+	sqlInteraction: `SELECT ` + interactionCols + ` FROM interactions WHERE id = ?1 AND org = ?2`,
+	sqlInteractionOpen: `SELECT ` + interactionCols + ` FROM interactions
+		WHERE org = ?1 AND identity_id = ?2 AND channel_id = ?3 AND state <> 'resolved'`,
+	sqlInteractionReopenable: `SELECT id FROM interactions
+		WHERE org = ?1 AND identity_id = ?2 AND channel_id = ?3 AND state = 'resolved' AND resolved_at >= ?4
+		ORDER BY resolved_at DESC LIMIT 1`,
+	sqlInteractionReopen: `UPDATE interactions SET state = 'open', resolved_at = 0, resolved_by = '', version = version + 1
+		WHERE id = ?1 AND org = ?2 RETURNING ` + interactionCols,
+	sqlInteractionChange: `UPDATE interactions SET version = version + 1, owner_type = ?4, owner_id = ?5, state = ?6, folder_id = ?7,
+		resolved_at = ?8, resolved_by = ?9 WHERE id = ?1 AND org = ?2 AND version = ?3 RETURNING ` + interactionCols,
+	// ?7 is 1 for an inbound message, ?8 is 1 for an agent's answer.
+	sqlInteractionAppend: `UPDATE interactions SET last_sequence = ?3, last_message_at = max(last_message_at, ?4),
+		last_preview = ?5, last_direction = ?6, unread = unread + ?7,
+		last_inbound_at = CASE WHEN ?7 THEN max(last_inbound_at, ?9) ELSE last_inbound_at END,
+		waiting_since = CASE WHEN ?8 THEN 0 WHEN ?7 AND waiting_since = 0 THEN ?9 ELSE waiting_since END
+		WHERE id = ?1 AND org = ?2 RETURNING ` + interactionCols,
+	sqlInteractionReadByAgent: `UPDATE interactions SET agent_read_seq = min(?3, last_sequence), unread = (
+			SELECT count(*) FROM messages m
+			WHERE m.interaction_id = ?1 AND m.sequence > min(?3, interactions.last_sequence) AND m.direction = 'INBOUND')
+		WHERE id = ?1 AND org = ?2 AND agent_read_seq < min(?3, last_sequence) RETURNING ` + interactionCols,
+	sqlInteractionReadByContact: `UPDATE interactions SET contact_read_seq = min(?3, last_sequence)
+		WHERE id = ?1 AND org = ?2 AND contact_read_seq < min(?3, last_sequence) RETURNING ` + interactionCols,
+
+	// Keys of lists: organisation, what is listed, state, then below which key, then how many.
+	sqlInteractionKeysOfGroup: `SELECT last_message_at, id FROM interactions
+		WHERE org = ?1 AND group_id = ?2 AND state = ?3 AND (last_message_at, id) < (?4, ?5)
+		ORDER BY last_message_at DESC, id DESC LIMIT ?6`,
+	sqlInteractionKeysUnassigned: `SELECT last_message_at, id FROM interactions
+		WHERE org = ?1 AND group_id = ?2 AND state = ?3 AND owner_type = 'Group' AND (last_message_at, id) < (?4, ?5)
+		ORDER BY last_message_at DESC, id DESC LIMIT ?6`,
+	sqlInteractionKeysOwned: `SELECT last_message_at, id FROM interactions
+		WHERE org = ?1 AND owner_id = ?2 AND state = ?3 AND owner_type = 'User' AND (last_message_at, id) < (?4, ?5)
+		AND group_id IN (SELECT value FROM json_each(?7))
+		ORDER BY last_message_at DESC, id DESC LIMIT ?6`,
+	sqlInteractionKeysOfContact: `SELECT last_message_at, id FROM interactions
+		WHERE org = ?1 AND contact_id = ?2 AND state = ?3 AND (last_message_at, id) < (?4, ?5)
+		AND group_id IN (SELECT value FROM json_each(?7))
+		AND (?8 = '' OR owner_type = 'User' AND owner_id = ?8) AND (?9 = 0 OR owner_type = 'Group')
+		ORDER BY last_message_at DESC, id DESC LIMIT ?6`,
+	sqlCountOwned: `SELECT count(*) FROM (SELECT 1 FROM interactions WHERE org = ?1 AND owner_id = ?2 AND state = 'open'
+		AND owner_type = 'User' AND group_id IN (SELECT value FROM json_each(?3)) LIMIT 100)`,
+	sqlCountUnassigned: `SELECT count(*) FROM (SELECT 1 FROM interactions WHERE org = ?1
+		AND group_id IN (SELECT value FROM json_each(?2)) AND state = 'open' AND owner_type = 'Group' LIMIT 100)`,
+	sqlCountAll: `SELECT count(*) FROM (SELECT 1 FROM interactions WHERE org = ?1
+		AND group_id IN (SELECT value FROM json_each(?2)) AND state = 'open' LIMIT 100)`,
+
+	// Nothing is inserted if the interaction is not there, or if the message is.
+	sqlMessageInsert: `INSERT INTO messages (id, org, interaction_id, sequence, direction, channel_id, carrier_id, client_id, segments,
+			status, status_rank, status_at, reason, error_code, history, doc)
+		SELECT ?1, ?2, ?3, last_sequence + 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
+		FROM interactions WHERE id = ?3 AND org = ?2
+		ON CONFLICT DO NOTHING RETURNING seq, sequence`,
+	sqlMessage: `SELECT ` + messageCols + ` FROM messages WHERE id = ?1 AND org = ?2`,
+	sqlMessageByCarrierID: `SELECT ` + messageCols + ` FROM messages
+		WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 AND carrier_id <> ''`,
+	sqlMessageIDByID: `SELECT id FROM messages WHERE id = ?1 AND org = ?2 AND channel_id = ?3`,
+	sqlMessageIDByCarrierID: `SELECT id FROM messages
+		WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 AND carrier_id <> ''`,
+	sqlMessageByClientID: `SELECT ` + messageCols + ` FROM messages
+		WHERE interaction_id = ?1 AND org = ?2 AND client_id = ?3 AND client_id <> ''`,
+	sqlMessagesBefore: `SELECT ` + messageCols + ` FROM messages
+		WHERE interaction_id = ?1 AND org = ?2 AND sequence < ?3 ORDER BY sequence DESC LIMIT ?4`,
+	sqlMessagesAfter: `SELECT ` + messageCols + ` FROM messages
+		WHERE interaction_id = ?1 AND org = ?2 AND sequence > ?3 ORDER BY sequence LIMIT ?4`,
+	sqlMessageStatus: `UPDATE messages SET status = ?3, status_rank = ?4, status_at = ?5, reason = ?6, error_code = ?7,
+			history = iif(history = '', '', history || ',') || ?8
+		WHERE id = ?1 AND org = ?2 AND status_rank < ?4 RETURNING ` + messageCols,
+	sqlMessageNote: `UPDATE messages SET reason = ?3, error_code = ?4, history = iif(history = '', '', history || ',') || ?5
+		WHERE id = ?1 AND org = ?2 AND (reason <> ?3 OR error_code <> ?4)`,
+	sqlMessageCarrierID: `UPDATE OR IGNORE messages SET carrier_id = ?3 WHERE id = ?1 AND org = ?2 AND carrier_id = ''`,
+	sqlMessageSegments:  `UPDATE messages SET segments = ?3 WHERE id = ?1 AND org = ?2 AND segments <> ?3`,
+	sqlEarlyPut: `INSERT INTO early_statuses (org, channel_id, carrier_id, status, expires_at, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (org, channel_id, carrier_id, status) DO NOTHING`,
+	sqlEarlyTake: `DELETE FROM early_statuses WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 RETURNING seq, doc`,
+
+	sqlInboxPut: `INSERT INTO inbox (id, org, partition, attempts, not_before, last_error, doc, body)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO NOTHING`,
+	// Queues: ?1 has the bit of each partition that is asked for.
+	sqlInboxNew: `SELECT ` + inboxCols + ` FROM inbox
+		WHERE not_before = 0 AND (?1 >> partition) & 1 ORDER BY seq LIMIT ?2`,
+	sqlInboxRetried: `SELECT ` + inboxCols + ` FROM inbox
+		WHERE seq IN (SELECT seq FROM inbox WHERE not_before > 0 AND not_before <= ?3 AND (?1 >> partition) & 1
+			ORDER BY seq LIMIT ?2) ORDER BY seq`,
+	sqlInboxDone:  `DELETE FROM inbox WHERE id = ?1`,
+	sqlInboxRetry: `UPDATE inbox SET attempts = ?2, not_before = ?3, last_error = ?4 WHERE id = ?1`,
+	sqlAsidePut: `INSERT INTO set_aside (id, org, at, expires_at, doc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (id) DO UPDATE SET at = excluded.at, expires_at = excluded.expires_at, doc = excluded.doc, body = excluded.body
+		WHERE org = excluded.org`,
+	sqlAsideTake: `DELETE FROM set_aside WHERE id = ?1 AND org = ?2 RETURNING doc, body`,
+	sqlAsideList: `SELECT doc, body FROM set_aside WHERE org = ?1 AND (at, id) < (?2, ?3) ORDER BY at DESC, id DESC LIMIT ?4`,
+
+	sqlFragmentPut: `INSERT INTO fragments (org, key, part, expires_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (org, key, part) DO NOTHING`,
+	sqlFragments:       `SELECT part, doc FROM fragments WHERE org = ?1 AND key = ?2 ORDER BY part`,
+	sqlFragmentsDrop:   `DELETE FROM fragments WHERE org = ?1 AND key = ?2`,
+	sqlFragmentsExpire: `DELETE FROM fragments WHERE org = ?1 AND key = ?2 AND expires_at <= ?3`,
+
+	sqlOutboxPut: `INSERT INTO outbox (seq, message_id, org, recipient, partition, head) VALUES (?1, ?2, ?3, ?4, ?5,
+		NOT EXISTS (SELECT 1 FROM outbox WHERE org = ?3 AND recipient = ?4))`,
+	sqlOutboxNew: `SELECT ` + outboxCols + ` FROM outbox o JOIN messages m ON m.seq = o.seq
+		WHERE o.head = 1 AND o.not_before = 0 AND (?1 >> o.partition) & 1 ORDER BY o.seq LIMIT ?2`,
+	sqlOutboxRetried: `SELECT ` + outboxCols + ` FROM outbox o JOIN messages m ON m.seq = o.seq
+		WHERE o.seq IN (SELECT seq FROM outbox WHERE head = 1 AND not_before > 0 AND not_before <= ?3 AND (?1 >> partition) & 1
+			ORDER BY seq LIMIT ?2) ORDER BY o.seq`,
+	sqlOutboxSending: `UPDATE outbox SET sending_at = ?3 WHERE message_id = ?1 AND org = ?2 AND sending_at = 0`,
+	sqlOutboxRetry: `UPDATE outbox SET sending_at = 0, attempts = attempts + 1, not_before = ?3
+		WHERE message_id = ?1 AND org = ?2`,
+	sqlOutboxTake:    `DELETE FROM outbox WHERE message_id = ?1 AND org = ?2 RETURNING recipient`,
+	sqlOutboxPromote: `UPDATE outbox SET head = 1 WHERE seq = (SELECT min(seq) FROM outbox WHERE org = ?1 AND recipient = ?2) AND head = 0`,
+	sqlOutboxState:   `SELECT sending_at FROM outbox WHERE message_id = ?1 AND org = ?2`,
+	sqlOutboxNext: `SELECT not_before FROM outbox WHERE head = 1 AND not_before >= 0 AND sending_at = 0 AND (?1 >> partition) & 1
+		ORDER BY not_before LIMIT 1`,
+
+	sqlLockAcquire: `INSERT INTO locks (key, owner, token, expires_at) VALUES (?1, ?2, 1, ?4)
+		ON CONFLICT (key) DO UPDATE SET token = token + (owner <> excluded.owner OR expires_at <= ?3),
+			owner = excluded.owner, expires_at = excluded.expires_at
+		WHERE owner = excluded.owner OR expires_at <= ?3 RETURNING token`,
+	sqlLockRelease: `UPDATE locks SET expires_at = 0 WHERE key = ?1 AND owner = ?2 AND token = ?3`,
+	sqlKeyReserve: `INSERT INTO idempotency_keys (org, key, body_hash, done, status, body, expires_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+		ON CONFLICT (org, key) DO UPDATE SET body_hash = excluded.body_hash, done = excluded.done, status = excluded.status,
+			body = excluded.body, expires_at = excluded.expires_at
+		WHERE expires_at <= ?8`,
+	sqlKey: `SELECT key, body_hash, done, status, body, expires_at FROM idempotency_keys WHERE org = ?1 AND key = ?2`,
+	sqlKeyComplete: `UPDATE idempotency_keys SET done = 1, status = ?3, body = ?4, expires_at = max(expires_at, ?5)
+		WHERE org = ?1 AND key = ?2`,
+	sqlKeyDrop:     `DELETE FROM idempotency_keys WHERE org = ?1 AND key = ?2 AND done = 0`,
+	sqlAuditInsert: `INSERT INTO audit_records (id, org, doc, at) VALUES (?1, ?2, ?3, ?4)`,
+	sqlAudit:       `SELECT doc FROM audit_records WHERE id = ?1 AND org = ?2`,
+	sqlAuditList:   `SELECT doc FROM audit_records WHERE org = ?1 AND (at, id) < (?2, ?3) ORDER BY at DESC, id DESC LIMIT ?4`,
+}
+
+// reads tells which statements change nothing.
+var reads = func() (r [stmtCount]bool) {
+	for i, text := range statements {
+		r[i] = strings.HasPrefix(text, "SELECT")
+	}
+	return r
+}()
