@@ -231,8 +231,8 @@ type Message struct {
 	ClientID      string           `json:"clientId,omitempty"`
 	ReplyTo       string           `json:"replyTo,omitempty"`
 	Segments      int              `json:"segments,omitempty"`
-	Status        omni.Status      `json:"status,omitempty"` // outbound only
-	StatusAt      omni.Millis      `json:"statusAt,omitempty"`
+	Status        omni.Status      `json:"status,omitempty"`   // outbound only
+	StatusAt      omni.Millis      `json:"statusAt,omitempty"` // left out while it is the same as At
 	Reason        omni.Reason      `json:"reason,omitempty"`
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
@@ -262,6 +262,9 @@ func NewMessage(m omni.ServiceMessage) Message {
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
 			ButtonPayload: m.Payload.ButtonPayload, Unsupported: m.Payload.Unsupported,
 		},
+	}
+	if v.StatusAt == v.At {
+		v.StatusAt = 0
 	}
 	for _, f := range m.Payload.Files() {
 		v.Payload.Files = append(v.Payload.Files, File{
