@@ -1,5 +1,7 @@
 package carriers
 
+import "slices"
+
 // ResponseMetric is what became of a webhook, for counting. (Seed: CarrierResponseMetric.)
 type ResponseMetric string
 
@@ -19,12 +21,7 @@ var ResponseMetrics = []ResponseMetric{
 
 // Valid reports whether m is one of ResponseMetrics.
 func (m ResponseMetric) Valid() bool {
-	for _, v := range ResponseMetrics {
-		if v == m {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(ResponseMetrics, m)
 }
 
 // MessageType is what a webhook was about, for counting. (Seed: MessageTypeDimension.)
@@ -42,12 +39,7 @@ var MessageTypes = []MessageType{TypeUnknown, TypeMessage, TypeDeliveryStatusNot
 
 // Valid reports whether t is one of MessageTypes.
 func (t MessageType) Valid() bool {
-	for _, v := range MessageTypes {
-		if v == t {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(MessageTypes, t)
 }
 
 // HTTPResponse is the answer to a carrier's webhook, and how it counts. (Seed: CarrierHttpResponse.)
