@@ -413,6 +413,11 @@ func (p *Pipeline) Reopen(ctx context.Context, a Actor, c wire.InteractionAction
 
 // change applies and announces a change, if version is still the interaction's.
 func (p *Pipeline) change(ctx context.Context, a Actor, it omni.Interaction, version int64, c store.InteractionChange, event, reason string) (omni.Interaction, error) {
+	ch, err := p.channel(ctx, a.Tenant, it.DigitalChannelID)
+	if err != nil {
+		return it, fmt.Errorf("channel of interaction %s: %w", it.ID, err)
+	}
+	defer p.lockInteraction(ch, it)()
 	after, err := p.store.ChangeInteraction(ctx, a.Tenant, it.ID, version, c)
 	if errors.Is(err, omni.ErrConflict) {
 		if now, err := p.store.Interaction(ctx, a.Tenant, it.ID); err == nil {
@@ -473,6 +478,11 @@ func (p *Pipeline) Read(ctx context.Context, a Actor, c wire.ReadMessage) error 
 	if err != nil {
 		return err
 	}
+	ch, err := p.channel(ctx, a.Tenant, it.DigitalChannelID)
+	if err != nil {
+		return fmt.Errorf("channel of interaction %s: %w", it.ID, err)
+	}
+	defer p.lockInteraction(ch, it)()
 	it, changed, err := p.store.MarkRead(ctx, a.Tenant, it.ID, omni.SenderUser, c.Seq)
 	if err != nil {
 		return fmt.Errorf("mark interaction %s as read: %w", it.ID, err)

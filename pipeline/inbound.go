@@ -316,6 +316,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	if err != nil {
 		return store.Appended{}, fmt.Errorf("organisation: %w", err)
 	}
+	defer p.order.lock(in.channel.CarrierAccountID, in.address)()
 	it, how, err := p.openInteraction(ctx, in.tenant, org, in.channel, c, id)
 	if err != nil {
 		return store.Appended{}, err

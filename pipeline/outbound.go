@@ -131,7 +131,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	ctx = context.WithoutCancel(ctx) // the outcome is stored whatever happens to us
 	switch {
 	case failure == nil:
-		return p.sent(ctx, m, res)
+		return p.sent(ctx, a, m, res)
 	case failure.Retryable():
 		return p.again(ctx, it, failure, 0)
 	default:
@@ -171,7 +171,7 @@ func (p *Pipeline) settle(ctx context.Context, it store.OutboxItem, a *Account) 
 	res, err := l.Lookup(ctx, it.Message)
 	switch {
 	case err == nil:
-		return p.sent(ctx, it.Message, res)
+		return p.sent(ctx, a, it.Message, res)
 	case errors.Is(err, omni.ErrNotFound):
 		return p.again(ctx, it, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 0)
 	default:
@@ -179,11 +179,12 @@ func (p *Pipeline) settle(ctx context.Context, it store.OutboxItem, a *Account) 
 	}
 }
 
-func (p *Pipeline) sent(ctx context.Context, m omni.ServiceMessage, res carriers.SendResult) error {
+func (p *Pipeline) sent(ctx context.Context, a *Account, m omni.ServiceMessage, res carriers.SendResult) error {
 	status := res.Status
 	if status == "" {
 		status = omni.StatusSent
 	}
+	defer p.order.lock(a.Record.ID, m.To.Address)()
 	after, err := p.store.MarkSent(ctx, m.Tenant, m.ID, res.CarrierMessageID, res.Segments, p.sendStatus(m, status, nil, res.CarrierMessageID))
 	if err != nil {
 		return fmt.Errorf("store what became of message %s: %w", m.ID, err)
@@ -243,6 +244,7 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 
 // enqueue stores an outbound message and announces it.
 func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, m omni.ServiceMessage, how store.OpenOutcome) (omni.ServiceMessage, bool, error) {
+	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
 	res, err := p.store.AppendMessage(ctx, t, m)
 	if err != nil {
 		return omni.ServiceMessage{}, false, fmt.Errorf("append message: %w", err)

@@ -64,6 +64,7 @@ type Pipeline struct {
 
 	caches caches
 	leases leases
+	order  order
 	inbox  []*worker
 	outbox []*worker
 
@@ -103,6 +104,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	}
 	p.caches.init(o.Now)
 	p.leases.init(o.Workers)
+	p.order.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))

@@ -28,6 +28,7 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 		return nil
 	}
 	s.DigitalChannelID = ch.ID
+	defer p.order.lock(r.AccountID, e.Contact())()
 	m, applied, err := p.store.ApplyStatus(ctx, r.Tenant, s)
 	if errors.Is(err, omni.ErrNotFound) {
 		return nil // kept by the store until the send has stored the carrier's id

@@ -120,6 +120,7 @@ func (p *Pipeline) VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadM
 		return err
 	}
 	before := it.ContactReadSeq
+	defer p.order.lock("", it.ContactAddress)()
 	it, changed, err := p.store.MarkRead(ctx, t, it.ID, omni.SenderContact, c.Seq)
 	if err != nil {
 		return fmt.Errorf("mark interaction %s as read: %w", it.ID, err)
@@ -179,4 +180,9 @@ func (p *Pipeline) VisitorTyping(ctx context.Context, v omni.Visitor, c wire.Typ
 		return err
 	}
 	return p.typing(ctx, it, wire.Person{Type: omni.SenderContact, ID: it.ContactID, Name: it.ContactName}, c.Stop)
+}
+
+// LiveChatCapabilities is what our own widget can carry.
+func LiveChatCapabilities() omni.Capabilities {
+	return omni.Capabilities{MaxTextLength: 8000, ReadStatus: true, Typing: true}
 }

@@ -1,0 +1,164 @@
+package pipeline_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/store"
+)
+
+func TestOfTwoClaimsOneWins(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	for range 20 {
+		var wg sync.WaitGroup
+		errs := make([]error, 2)
+		c := wire.InteractionAction{InteractionID: it.ID, Version: it.Version}
+		wg.Go(func() { _, errs[0] = s.Claim(t.Context(), s.ana, c) })
+		wg.Go(func() { _, errs[1] = s.Claim(t.Context(), s.ben, c) })
+		wg.Wait()
+		lost := errs[0]
+		winner, name := s.ben, "ben"
+		if lost == nil {
+			lost, winner, name = errs[1], s.ana, "ana"
+		}
+		require.ErrorIs(t, lost, omni.ErrConflict)
+		var p *omni.Problem
+		require.ErrorAs(t, lost, &p)
+		require.Equal(t, name+" has this conversation", p.Message)
+		require.Equal(t, winner.Tenant.UserID, p.Details["interaction"].(wire.Interaction).Owner.ID)
+
+		now, err := s.Interaction(t.Context(), s.ana, it.ID)
+		require.NoError(t, err)
+		it, err = s.Release(t.Context(), winner, wire.InteractionAction{InteractionID: it.ID, Version: now.Version})
+		require.NoError(t, err)
+	}
+	require.Len(t, s.pub.of(wire.InteractionAssigned), 40)
+}
+
+func TestWhoMayGiveAConversationAway(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	it, err := s.Claim(t.Context(), s.ana, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	require.NoError(t, err)
+	toBen := wire.AssignInteraction{InteractionID: it.ID, Version: it.Version, Owner: wire.Owner{Type: omni.EntityUser, ID: s.ben.Tenant.UserID}}
+	_, err = s.Assign(t.Context(), s.ben, toBen)
+	require.ErrorIs(t, err, omni.ErrForbidden)
+	_, err = s.Release(t.Context(), s.ben, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	require.ErrorIs(t, err, omni.ErrForbidden)
+	toOlga := toBen
+	toOlga.Owner.ID = s.outsider.Tenant.UserID
+	_, err = s.Assign(t.Context(), s.ana, toOlga)
+	require.Equal(t, "owner.id", problemField(err), "she does not see the group")
+
+	it, err = s.Assign(t.Context(), s.ana, toBen)
+	require.NoError(t, err)
+	require.Equal(t, s.ben.Tenant.UserID, it.Owner.ID)
+	boss := s.outsider
+	boss.Role = omni.RoleSupervisor
+	_, err = s.Release(t.Context(), boss, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	require.NoError(t, err)
+}
+
+func TestResolveAndReopen(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	stale := it.Version
+	it, err := s.Resolve(t.Context(), s.ana, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	require.NoError(t, err)
+	require.Equal(t, omni.InteractionResolved, it.State)
+	require.NotZero(t, it.ResolvedAt)
+	_, err = s.Reopen(t.Context(), s.ana, wire.InteractionAction{InteractionID: it.ID, Version: stale})
+	require.ErrorIs(t, err, omni.ErrConflict)
+	it, err = s.Reopen(t.Context(), s.ana, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	require.NoError(t, err)
+	require.Equal(t, omni.InteractionOpen, it.State)
+	require.Zero(t, it.ResolvedAt)
+	require.Len(t, s.pub.of(wire.InteractionResolved), 1)
+	require.Len(t, s.pub.of(wire.InteractionReopened), 1)
+}
+
+func TestReadIsToldOnceAndOnlyForward(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	require.NoError(t, s.Read(t.Context(), s.ana, wire.ReadMessage{InteractionID: it.ID, Seq: 1}))
+	require.NoError(t, s.Read(t.Context(), s.ana, wire.ReadMessage{InteractionID: it.ID, Seq: 1}))
+	ev := s.pub.of(wire.InteractionUpdated)
+	require.Len(t, ev, 1)
+	require.Zero(t, *ev[0].data.(wire.InteractionChange).Unread)
+	require.ErrorIs(t, s.Read(t.Context(), s.outsider, wire.ReadMessage{InteractionID: it.ID, Seq: 1}), omni.ErrNotFound)
+}
+
+func TestTopicsFollowMembership(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	topics, err := s.Topics(t.Context(), s.ana)
+	require.NoError(t, err)
+	require.ElementsMatch(t, []string{omni.UserTopic(s.ana.Tenant.UserID), omni.OrgTopic(s.tenant.OrganisationID), omni.GroupTopic(s.group.ID)}, topics)
+	topics, err = s.Topics(t.Context(), s.outsider)
+	require.NoError(t, err)
+	require.NotContains(t, topics, omni.GroupTopic(s.group.ID))
+}
+
+func TestVisitorAndAgentTalk(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).run()
+	v := omni.Visitor{ID: omni.NewToken(16), OrganisationID: s.tenant.OrganisationID, DigitalChannelID: s.chat.ID}
+	_, err := s.VisitorInteraction(t.Context(), v)
+	require.ErrorIs(t, err, omni.ErrNotFound)
+	ms, err := s.VisitorMessages(t.Context(), v, store.MessageWindow{})
+	require.NoError(t, err)
+	require.Empty(t, ms)
+	require.NoError(t, s.VisitorTyping(t.Context(), v, wire.TypingCommand{}), "before the first message nobody is told")
+
+	c := wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "is anyone there?"}}
+	m, created, err := s.VisitorSend(t.Context(), v, c)
+	require.NoError(t, err)
+	require.True(t, created)
+	again, created, err := s.VisitorSend(t.Context(), v, c)
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Equal(t, m.ID, again.ID)
+
+	it, err := s.VisitorInteraction(t.Context(), v)
+	require.NoError(t, err)
+	answer := s.send(s.ana, it.ID, "yes!")
+	require.Equal(t, omni.StatusSent, answer.Status)
+	require.Empty(t, s.carrier.sends(), "no carrier takes part")
+
+	var toVisitor []wire.VisitorMessage
+	for _, e := range s.pub.of(wire.MessageCreated) {
+		if e.topic == omni.VisitorTopic(v.ID) {
+			toVisitor = append(toVisitor, e.data.(wire.VisitorMessage))
+		}
+	}
+	require.Len(t, toVisitor, 2)
+	require.Equal(t, c.ClientID, toVisitor[0].ClientID)
+	require.Equal(t, "ana", toVisitor[1].SenderName)
+	require.Empty(t, toVisitor[1].ClientID)
+
+	require.NoError(t, s.VisitorRead(t.Context(), v, wire.ReadMessage{Seq: 2}))
+	require.Equal(t, omni.StatusRead, s.message(answer.ID).Status)
+	require.NoError(t, s.VisitorTyping(t.Context(), v, wire.TypingCommand{}))
+	require.NoError(t, s.Typing(t.Context(), s.ana, wire.TypingCommand{InteractionID: it.ID}))
+	typing := s.pub.of(wire.TypingEvent)
+	require.Len(t, typing, 2)
+	require.True(t, typing[0].passing)
+	require.Equal(t, omni.InteractionTopic(it.ID), typing[0].topic)
+
+	stranger := v
+	stranger.ID = omni.NewToken(16)
+	_, err = s.VisitorInteraction(t.Context(), stranger)
+	require.ErrorIs(t, err, omni.ErrNotFound)
+	s.chat.Disabled = true
+	_, err = s.store.UpdateChannel(t.Context(), s.tenant, s.chat)
+	require.NoError(t, err)
+	s.Forget("channel", s.chat.ID)
+	_, _, err = s.VisitorSend(t.Context(), v, wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hello?"}})
+	require.True(t, errors.Is(err, omni.ErrForbidden))
+}

@@ -1,0 +1,281 @@
+package pipeline_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"omniservice/carriers"
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/pipeline"
+	"omniservice/store"
+)
+
+func TestAnswerGoesOutAndItsStatusComesBack(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	m := s.send(s.ana, it.ID, "hi there")
+	require.Equal(t, omni.StatusQueued, m.Status)
+	require.Equal(t, 1, m.Segments)
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
+	sent := s.carrier.sends()
+	require.Len(t, sent, 1)
+	require.Equal(t, "+14155550123", sent[0].Publish.Target.Address)
+	require.Equal(t, "+15005550006", sent[0].Publish.Sender)
+
+	s.accept(statusOf(m, omni.StatusDelivered), statusOf(m, omni.StatusSent), statusOf(m, omni.StatusDelivered))
+	s.eventually(func() bool { return len(s.pub.of(wire.MessageStatus)) == 2 }, "delivered")
+	var seen []omni.Status
+	for _, e := range s.pub.of(wire.MessageStatus) {
+		seen = append(seen, e.data.(wire.StatusChange).Status)
+	}
+	require.Equal(t, []omni.Status{omni.StatusSent, omni.StatusDelivered}, seen)
+	require.Zero(t, func() int64 { i, _ := s.store.Interaction(t.Context(), s.tenant, it.ID); return int64(i.WaitingSince) }())
+}
+
+func TestSameClientIDIsTheSameMessage(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	c := wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "once"}}
+	var wg sync.WaitGroup
+	ids := make([]string, 20)
+	for i := range ids {
+		wg.Go(func() {
+			m, _, err := s.Send(t.Context(), s.ana, c)
+			if err == nil {
+				ids[i] = m.ID
+			}
+		})
+	}
+	wg.Wait()
+	for _, id := range ids {
+		require.Equal(t, ids[0], id)
+	}
+	s.eventually(func() bool { return s.message(ids[0]).Status == omni.StatusSent }, "sent")
+	require.Len(t, s.carrier.sends(), 1)
+}
+
+func TestStatusBeforeTheSendsOwnAnswer(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	s.carrier.onSend = func(_ context.Context, m omni.ServiceMessage, _ int) (carriers.SendResult, error) {
+		s.accept(statusOf(m, omni.StatusDelivered))
+		s.eventually(func() bool { return s.pendingInbox() == 0 }, "the status is worked off first")
+		return carriers.SendResult{CarrierMessageID: "out-" + m.ID, Status: omni.StatusSent}, nil
+	}
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusDelivered }, "delivered")
+}
+
+func TestStatusByOurOwnIDSettlesAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	s.carrier.answers = []error{&carriers.SendError{Reason: omni.ReasonUnknown, Err: errors.New("no answer")}}
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusUnknown }, "unknown")
+	require.Len(t, s.carrier.sends(), 1, "never sent again by itself")
+
+	e := statusOf(m, omni.StatusDelivered)
+	e.CarrierMessageID, e.ClientReference = "SM-new", m.ID
+	s.accept(e)
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusDelivered }, "delivered")
+}
+
+func TestRetryKeepsTheOrderOfARecipient(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	s.carrier.answers = []error{
+		&carriers.SendError{Reason: omni.ReasonThrottled},
+		&carriers.SendError{Reason: omni.ReasonUnreachable},
+	}
+	var want []string
+	for i := range 5 {
+		want = append(want, s.send(s.ana, it.ID, fmt.Sprint(i)).ID)
+	}
+	s.eventually(func() bool { return s.message(want[4]).Status == omni.StatusSent }, "all sent")
+	var got []string
+	for _, m := range s.carrier.sends() {
+		if len(got) == 0 || got[len(got)-1] != m.ID {
+			got = append(got, m.ID)
+		}
+	}
+	require.Equal(t, want, got)
+	require.Len(t, s.carrier.sends(), 7)
+}
+
+func TestR16_RetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	var mu sync.Mutex
+	var at []time.Time
+	s.carrier.onSend = func(_ context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		at = append(at, time.Now())
+		if n == 0 {
+			return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonThrottled, RetryAfter: 1}
+		}
+		return carriers.SendResult{CarrierMessageID: "out-" + m.ID, Status: omni.StatusSent}, nil
+	}
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
+	mu.Lock()
+	defer mu.Unlock()
+	require.Len(t, at, 2)
+	require.GreaterOrEqual(t, at[1].Sub(at[0]), time.Second)
+}
+
+func TestR21_OptOutFromTheCarrierIsFinalAndRemembered(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	s.carrier.answers = []error{&carriers.SendError{Reason: omni.ReasonOptedOut, Code: "21610"}}
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusFailed }, "failed")
+	s.eventually(func() bool { return len(s.pub.of(wire.ConsentChanged)) == 1 }, "consent.changed")
+	require.Len(t, s.carrier.sends(), 1)
+	st := s.pub.of(wire.MessageStatus)[0].data.(wire.StatusChange)
+	require.Equal(t, "21610", st.ErrorCode)
+	require.Contains(t, st.ErrorText, "START")
+	_, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "again"}})
+	require.ErrorIs(t, err, omni.ErrOptedOut)
+}
+
+func TestR20_InterruptedSendIsNeverRepeatedBlindly(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	// A message that a node began to send before it was killed.
+	s.run()
+	s.accept(inbound("in-1", "+14155550123", "hello"))
+	s.eventually(func() bool { return len(s.pub.of(wire.MessageCreated)) == 1 }, "the first message")
+	s.stop()
+	it := s.interactions()[0]
+	m, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hi"}})
+	require.NoError(t, err)
+	require.NoError(t, s.store.MarkSending(t.Context(), s.tenant, m.ID, omni.MillisOf(time.Now())))
+
+	p, err := pipeline.New(s.store, s.reg, s.keys, s.pub, s.options)
+	require.NoError(t, err)
+	s.Pipeline = p
+	s.run()
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusUnknown }, "shown as unknown")
+	require.Empty(t, s.carrier.sends())
+}
+
+func TestR23_ForeignStatusChangesNothing(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
+
+	other := newSystem(t).run() // another organisation says it delivered our message
+	e := statusOf(m, omni.StatusRead)
+	e.ClientReference = m.ID
+	other.accept(e)
+	other.eventually(func() bool { return other.pendingInbox() == 0 }, "worked off")
+	e.CarrierMessageID, e.ClientReference = "out-unknown", ""
+	s.accept(e)
+	s.eventually(func() bool { return s.pendingInbox() == 0 }, "worked off")
+	require.Equal(t, omni.StatusSent, s.message(m.ID).Status)
+	require.Len(t, s.pub.of(wire.MessageStatus), 1)
+}
+
+func TestSendSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	ok := wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hi"}}
+	for name, c := range map[string]struct {
+		change func(*wire.SendMessage)
+		field  string
+		kind   error
+	}{
+		"no client id":        {func(c *wire.SendMessage) { c.ClientID = "1" }, "clientId", omni.ErrInvalid},
+		"no text":             {func(c *wire.SendMessage) { c.Payload.Text = " \n" }, "payload.text", omni.ErrInvalid},
+		"NUL":                 {func(c *wire.SendMessage) { c.Payload.Text = "a\x00b" }, "payload.text", omni.ErrInvalid},
+		"not UTF-8":           {func(c *wire.SendMessage) { c.Payload.Text = "\xff" }, "payload.text", omni.ErrInvalid},
+		"too long":            {func(c *wire.SendMessage) { c.Payload.Text = fmt.Sprintf("%01601d", 0) }, "payload.text", omni.ErrInvalid},
+		"reply to nothing":    {func(c *wire.SendMessage) { c.ReplyTo = omni.NewID() }, "replyTo", omni.ErrInvalid},
+		"nobody":              {func(c *wire.SendMessage) { c.InteractionID = "" }, "interactionId", omni.ErrInvalid},
+		"unknown interaction": {func(c *wire.SendMessage) { c.InteractionID = omni.NewID() }, "", omni.ErrNotFound},
+		"not an id":           {func(c *wire.SendMessage) { c.InteractionID = `{"$ne":null}` }, "", omni.ErrNotFound},
+		"unknown channel": {func(c *wire.SendMessage) {
+			c.InteractionID, c.ChannelID, c.To = "", omni.NewID(), "+14155550100"
+		}, "", omni.ErrNotFound},
+		"not a number":   {func(c *wire.SendMessage) { c.InteractionID, c.ChannelID, c.To = "", s.sms.ID, "hello" }, "to", omni.ErrInvalid},
+		"LiveChat first": {func(c *wire.SendMessage) { c.InteractionID, c.ChannelID, c.To = "", s.chat.ID, "x" }, "channelId", omni.ErrInvalid},
+	} {
+		c2 := ok
+		c.change(&c2)
+		_, _, err := s.Send(t.Context(), s.ana, c2)
+		require.ErrorIs(t, err, c.kind, name)
+		require.Equal(t, c.field, problemField(err), name)
+	}
+	_, _, err := s.Send(t.Context(), s.outsider, ok)
+	require.ErrorIs(t, err, omni.ErrNotFound, "an agent outside the group does not see the conversation")
+	require.Empty(t, s.carrier.sends())
+}
+
+func TestFirstWordToSomebody(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).run()
+	m, created, err := s.Send(t.Context(), s.ana, wire.SendMessage{ChannelID: s.sms.ID, To: "(415) 555-0123", ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hi"}})
+	require.NoError(t, err)
+	require.True(t, created)
+	require.Equal(t, "+14155550123", m.To.Address)
+	require.Len(t, s.pub.of(wire.InteractionCreated), 1)
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
+	s.accept(inbound("in-1", "+14155550123", "who is this?"))
+	s.eventually(func() bool { return len(s.messages(m.InteractionID)) == 2 }, "the answer in the same conversation")
+}
+
+func TestWindowClosed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).run()
+	s.sms.Capabilities.WindowHours = 24
+	var err error
+	s.sms, err = s.store.UpdateChannel(t.Context(), s.tenant, s.sms)
+	require.NoError(t, err)
+	s.Forget("channel", s.sms.ID)
+	_, _, err = s.Send(t.Context(), s.ana, wire.SendMessage{ChannelID: s.sms.ID, To: "+14155550123", ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hi"}})
+	require.ErrorIs(t, err, omni.ErrWindowClosed)
+	s.accept(inbound("in-1", "+14155550123", "hello"))
+	s.eventually(func() bool { return len(s.pub.of(wire.MessageCreated)) == 1 }, "inbound opens the window")
+	s.send(s.ana, s.interactions()[0].ID, "hi")
+}
+
+func TestDeadAccountDoesNotHoldUpOthers(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	block := make(chan struct{})
+	s.carrier.onSend = func(ctx context.Context, m omni.ServiceMessage, _ int) (carriers.SendResult, error) {
+		if m.To.Address == "+14155550123" {
+			select {
+			case <-block:
+			case <-ctx.Done():
+			}
+		}
+		return carriers.SendResult{CarrierMessageID: "out-" + m.ID, Status: omni.StatusSent}, nil
+	}
+	slow := s.send(s.ana, it.ID, "slow")
+	var others []omni.ServiceMessage
+	for i := range 20 {
+		to := fmt.Sprintf("+1415555%04d", 200+i)
+		if store.OutboxPartition(omni.ServiceMessage{Channel: omni.ReceivedChannel{DigitalChannelID: s.sms.ID}, To: omni.Identity{Address: to}})%16 ==
+			store.OutboxPartition(slow)%16 {
+			continue // shares the worker; it waits
+		}
+		m, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{ChannelID: s.sms.ID, To: to, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "fast"}})
+		require.NoError(t, err)
+		others = append(others, m)
+	}
+	for _, m := range others {
+		s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "the others are sent")
+	}
+	close(block)
+	s.eventually(func() bool { return s.message(slow.ID).Status == omni.StatusSent }, "the slow one too")
+}
