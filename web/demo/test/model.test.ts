@@ -65,6 +65,12 @@ describe("the thread on the phone", () => {
   });
 });
 
+test("a failure names the carrier's code", () => {
+  expect(thread([], [got({ status: "failed", errorCode: "30008" })], maria, "SMS")[0]?.state).toBe(
+    "Reported as failed (30008)",
+  );
+});
+
 test.each([
   ["+1 (555) 123-4567", "+15551234567"],
   ["+49 30 1234567", "+49301234567"],

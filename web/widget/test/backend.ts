@@ -14,6 +14,8 @@ export class Backend {
     online: true,
   };
   messages: VisitorMessage[] = [];
+  conversation = 1;
+  visitorId = "v1";
   tokens = new Set<string>();
   requests: string[] = [];
   commands: { type: string; data: Record<string, unknown> }[] = [];
@@ -41,7 +43,7 @@ export class Backend {
       this.tokens.add(mine);
       const lastSeq = this.messages.at(-1)?.seq ?? 0;
       return Response.json({
-        visitorId: "v1",
+        visitorId: this.visitorId,
         token: mine,
         expiresAt: 0,
         ticket: "ticket",
@@ -64,7 +66,7 @@ export class Backend {
   };
 
   topics(): TopicPosition[] {
-    return [{ topic: "visitor/v1", epoch: "e", offset: this.messages.length }];
+    return [{ topic: `visitor/${this.visitorId}`, epoch: "e", offset: this.messages.length }];
   }
 
   readonly link = (host: LinkHost): Link => {
@@ -106,10 +108,23 @@ export class Backend {
     this.host?.state("waiting");
   }
 
+  /** Begins a new conversation: what was said before is no longer given out. */
+  begin(): void {
+    this.messages = [];
+    this.conversation++;
+  }
+
   add(direction: "INBOUND" | "OUTBOUND", text: string, more: Partial<VisitorMessage> = {}): VisitorMessage {
     const seq = (this.messages.at(-1)?.seq ?? 0) + 1;
     const at = Date.UTC(2026, 2, 9, 12, 0) + seq * 1000;
-    const m: VisitorMessage = { id: `m${seq}`, seq, direction, payload: { type: "text", text }, at, ...more };
+    const m: VisitorMessage = {
+      id: `m${this.conversation}-${seq}`,
+      seq,
+      direction,
+      payload: { type: "text", text },
+      at,
+      ...more,
+    };
     if (direction === "OUTBOUND") m.senderName ??= "Ana";
     this.messages.push(m);
     return m;

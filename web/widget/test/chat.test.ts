@@ -54,6 +54,18 @@ describe("session", () => {
     expect(texts(chat)).toEqual(["hello"]);
   });
 
+  test("a visitor that has become another one sees nothing of the first", async () => {
+    const chat = await opened();
+    chat.send("mine");
+    await settle();
+    b.cut();
+    b.visitorId = "v2";
+    b.begin();
+    await b.open();
+    expect(texts(chat)).toEqual([]);
+    expect(chat.past.value).toEqual([]);
+  });
+
   test("WG7 a server that does not answer is an error that can be tried again", async () => {
     const told: string[] = [];
     const { config } = b;
@@ -206,6 +218,46 @@ describe("WG11 receiving", () => {
     expect(texts(chat).at(-1)).toBe("130");
     expect(heard).toHaveLength(130);
     expect(globalThis.fetch).toBe(fetch);
+  });
+
+  test("a new conversation, which counts from 1 again, follows the old one", async () => {
+    const chat = await opened();
+    for (const t of ["one", "two", "three"]) chat.send(t);
+    await settle();
+    b.event("interaction.updated", { agentReadSeq: 3 });
+    b.begin();
+    chat.send("a week later");
+    await settle();
+    expect(texts(chat)).toEqual(["a week later"]);
+    expect(chat.past.value.map((m) => m.payload.text)).toEqual(["one", "two", "three"]);
+    expect(chat.seen.value.seq).toBe(0);
+    b.reply("Hello again");
+    expect(chat.unread.value).toBe(1);
+    expect(texts(chat)).toEqual(["a week later", "Hello again"]);
+  });
+
+  test.each([1, 60])(
+    "a new conversation with %i messages that began elsewhere is found after a lost history",
+    async (n) => {
+      const chat = await opened();
+      for (const t of ["one", "two"]) b.reply(t);
+      b.begin();
+      for (let i = 1; i <= n; i++) b.add("OUTBOUND", `new ${i}`);
+      b.host?.reset();
+      await settle();
+      expect(chat.past.value.map((m) => m.payload.text)).toEqual(["one", "two"]);
+      expect(texts(chat).at(-1)).toBe(`new ${n}`);
+      expect(chat.hasOlder.value).toBe(n > 50);
+    },
+  );
+
+  test("a first message in a long conversation is of a new one", async () => {
+    for (let i = 1; i <= 60; i++) b.add("OUTBOUND", String(i));
+    const chat = await opened();
+    b.begin();
+    b.reply("new");
+    expect(texts(chat)).toEqual(["new"]);
+    expect(chat.past.value).toHaveLength(50);
   });
 
   test("earlier messages come by pages, one request at a time", async () => {

@@ -7,6 +7,7 @@ export const channels: readonly Channel[] = ["SMS", "MMS", "WhatsApp"];
 export interface Inbound {
   channelType: Channel;
   from: string;
+  name?: string;
   text: string;
   mediaUrl?: string;
   /** Into how many parts the carrier cuts the text. */
@@ -20,13 +21,14 @@ export interface Inbound {
 /** A message of the business that reached the phone of a customer. */
 export interface Outbound {
   id: string;
-  channelType?: Channel;
+  channelType: Channel;
   text: string;
-  mediaUrls?: string[];
   /** Milliseconds since 1970. */
   at: number;
   /** What the carrier has reported to the gateway last. */
   status: string;
+  /** The carrier's own code of a failure. */
+  errorCode?: string;
 }
 
 /** What the carrier does with messages of the business. */

@@ -61,6 +61,8 @@ async function send() {
     from: from.value,
     text: text.value,
   };
+  const name = people.value.find((p) => p.number === from.value)?.name;
+  if (name) s.name = name;
   if (media.value.trim() && channel.value !== "SMS") s.mediaUrl = media.value.trim();
   if (fragments.value > 1 && channel.value === "SMS") s.fragments = fragments.value;
   if (duplicates.value > 0) s.duplicates = duplicates.value;

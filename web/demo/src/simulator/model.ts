@@ -32,7 +32,7 @@ const reported: Record<string, string> = {
 
 /** The thread of one customer on one channel, by time. An MMS and an SMS of one number are one thread, as on a phone. */
 export function thread(sent: Sent[], got: Outbound[], from: string, channel: Channel): Row[] {
-  const same = (c: Channel | undefined) => c === undefined || (c === "WhatsApp") === (channel === "WhatsApp");
+  const same = (c: Channel) => (c === "WhatsApp") === (channel === "WhatsApp");
   const rows: Row[] = [];
   for (const s of sent) {
     if (s.from !== from || !same(s.channelType)) continue;
@@ -52,9 +52,9 @@ export function thread(sent: Sent[], got: Outbound[], from: string, channel: Cha
       key: g.id,
       mine: false,
       text: g.text,
-      media: g.mediaUrls ?? [],
+      media: [],
       at: g.at,
-      state: reported[g.status] ?? g.status,
+      state: (reported[g.status] ?? g.status) + (g.errorCode ? ` (${g.errorCode})` : ""),
       failed: g.status === "failed" || g.status === "undeliverable",
     });
   }

@@ -48,7 +48,10 @@ export class Chat {
   readonly link = signal<LinkState>("connecting");
   /** Since when there is no live connection, or 0. */
   readonly offlineSince = signal(0);
+  /** The conversation, ascending by seq. */
   readonly messages = signal<VisitorMessage[]>([]);
+  /** Conversations that ended while this page was open; a new one counts its seq from 1 again. */
+  readonly past = signal<VisitorMessage[]>([]);
   readonly waiting = signal<Waiting[]>([]);
   readonly typing = signal<string | undefined>();
   readonly seen = signal<{ seq: number; at: number }>({ seq: 0, at: 0 });
@@ -66,6 +69,7 @@ export class Chat {
   private readonly queue: Queue;
   private readonly now: () => number;
   private socket: Link | undefined;
+  private visitor: string | undefined;
   private first = true;
   private stale = false; // events were lost: what is shown has to be read again
   private repairTimer: ReturnType<typeof setTimeout> | undefined;
@@ -155,6 +159,9 @@ export class Chat {
       this.forget();
       s = await api.session();
     }
+    // The server makes somebody new of a token that it no longer takes.
+    if (this.visitor && this.visitor !== s.visitorId) this.forget();
+    this.visitor = s.visitorId;
     api.token = s.token;
     keep.set(this.tokenKey, s.token);
     if (s.conversation) {
@@ -169,10 +176,8 @@ export class Chat {
   private forget(): void {
     this.o.keep.remove(this.tokenKey);
     this.o.api.token = undefined;
-    this.messages.value = [];
-    this.hasOlder.value = false;
-    this.seen.value = { seq: 0, at: 0 };
-    this.read.value = this.reported = 0;
+    this.newConversation();
+    this.past.value = [];
     this.first = true;
   }
 
@@ -180,21 +185,36 @@ export class Chat {
 
   /** Fetches what is new since the last message we know, or the newest page. */
   private async reload(): Promise<TopicPosition[]> {
-    const known = this.messages.value;
-    let after = known.at(-1)?.seq;
-    if (after === undefined) {
-      const p = await this.o.api.messages({ limit: page });
-      this.hasOlder.value = p.hasMore;
-      this.insert(p.items);
-      return p.topics;
+    const { api } = this.o;
+    const last = this.messages.value.at(-1);
+    if (last) {
+      // Another message in its place: what we know is of a conversation that ended.
+      const there = await api.messages({ before: last.seq + 1, limit: 1 });
+      if (there.items[0]?.id === last.id) return this.readAfter(last.seq);
     }
-    for (;;) {
+    const p = await api.messages({ limit: page });
+    if (last) this.newConversation();
+    this.hasOlder.value = p.hasMore;
+    this.insert(p.items, last !== undefined);
+    return p.topics;
+  }
+
+  private async readAfter(seq: number): Promise<TopicPosition[]> {
+    for (let after = seq; ; ) {
       const p = await this.o.api.messages({ after, limit: page });
       this.insert(p.items, true);
       const last = p.items.at(-1);
       if (!p.hasMore || !last) return p.topics;
       after = last.seq;
     }
+  }
+
+  private newConversation(): void {
+    this.past.value = [...this.past.value, ...this.messages.value];
+    this.messages.value = [];
+    this.hasOlder.value = this.resolved.value = false;
+    this.seen.value = { seq: 0, at: 0 };
+    this.read.value = this.reported = 0;
   }
 
   /** Reads again what a lost history may have held, until it works. */
@@ -228,6 +248,7 @@ export class Chat {
 
   /** Adds messages in order of seq, each once, whichever way and however often they come. */
   private insert(items: VisitorMessage[], live = false): void {
+    if (items.some((m) => this.isForeign(m))) this.newConversation();
     const bySeq = new Map(this.messages.value.map((m) => [m.seq, m]));
     const fresh = items.filter((m) => !bySeq.has(m.seq));
     for (const m of items) {
@@ -242,6 +263,13 @@ export class Chat {
       this.onArrival(m);
       this.o.tell("message");
     }
+  }
+
+  /** A message whose place another one has, or a first one where the first was long ago. */
+  private isForeign(m: VisitorMessage): boolean {
+    const known = this.messages.value;
+    const there = known.find((k) => k.seq === m.seq);
+    return there ? there.id !== m.id : m.seq === 1 && this.hasOlder.value && known.length > 0;
   }
 
   private event(type: string, data: unknown, at: number): void {
@@ -298,7 +326,6 @@ export class Chat {
     if (!clean) return;
     this.queue.put({ clientId: uuidv7(), text: clean, at: this.now() });
     this.waiting.value = this.queue.all();
-    this.sendTyping(true);
     void this.flush();
   }
 

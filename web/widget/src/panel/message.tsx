@@ -12,12 +12,13 @@ interface Row {
   name: string;
   text: string;
   at: number;
+  /** 0: not of this conversation, or not yet taken. */
   seq: number;
   waiting?: Waiting;
 }
 
-export function rowsOf(messages: VisitorMessage[], waiting: Waiting[], team: string): Row[] {
-  const rows: Row[] = messages.map((m) => ({
+function rowsOf(chat: Chat, team: string): Row[] {
+  const row = (m: VisitorMessage): Row => ({
     // The client id first: the bubble that was waiting stays the same one when the server has taken it.
     key: m.clientId || m.id,
     mine: m.direction === "INBOUND",
@@ -25,8 +26,9 @@ export function rowsOf(messages: VisitorMessage[], waiting: Waiting[], team: str
     text: textOf(m),
     at: m.at,
     seq: m.seq,
-  }));
-  for (const w of waiting)
+  });
+  const rows = [...chat.past.value.map((m) => ({ ...row(m), seq: 0 })), ...chat.messages.value.map(row)];
+  for (const w of chat.waiting.value)
     rows.push({ key: w.clientId, mine: true, name: "You", text: w.text, at: w.at, seq: 0, waiting: w });
   return rows;
 }
@@ -42,7 +44,7 @@ export function textOf(m: VisitorMessage): string {
 
 export function Rows({ chat, now }: { chat: Chat; now: number }) {
   const team = chat.config.value?.title || "Team";
-  const rows = rowsOf(chat.messages.value, chat.waiting.value, team);
+  const rows = rowsOf(chat, team);
   const seen = chat.seen.value;
   const lastSent = rows.findLast((r) => r.mine && r.seq > 0);
   const lastSeen = rows.findLast((r) => r.mine && r.seq > 0 && r.seq <= seen.seq);

@@ -59,11 +59,11 @@ export function Panel(p: PanelProps) {
       ) : chat.phase.value === "loading" ? (
         <main class="center" aria-busy="true" />
       ) : (
-        <>
+        <main class="chat">
           <Timeline {...p} />
           <Connection chat={chat} />
           <Composer chat={chat} draft={p.draft} field={field} />
-        </>
+        </main>
       )}
       <div class="hidden" aria-live="polite" data-testid="widget-announcer">
         {p.announcer.said.value}
@@ -122,7 +122,7 @@ function Timeline({ chat, shown }: PanelProps) {
   };
 
   return (
-    <main class="thread">
+    <div class="thread">
       <section
         ref={box}
         class="scroll"
@@ -171,7 +171,7 @@ function Timeline({ chat, shown }: PanelProps) {
           {below.value} new ↓
         </button>
       )}
-    </main>
+    </div>
   );
 }
 

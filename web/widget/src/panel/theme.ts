@@ -23,6 +23,8 @@ export function themed(accent: () => string | undefined, initial: Theme) {
     for (const [name, value] of Object.entries({
       "--accent": a,
       "--on-accent": onAccent(a),
+      // Where the accent is nearly the surface, an edge keeps the two apart.
+      "--seam": readable(a, surface[look], 1.4),
       "--ui": ui,
       "--on-ui": onAccent(ui),
       "--link": readable(a, bubble[look], 4.5),
