@@ -69,7 +69,8 @@ async function call<T>(method: string, path: string, body?: unknown): Promise<T>
   let why = `The server answered ${answer.status}.`;
   try {
     const problem = JSON.parse(text);
-    why = problem.detail || problem.title || why;
+    const fields = Object.entries(problem.fields ?? {}).map(([name, what]) => `${name} ${what}`);
+    why = [problem.detail || problem.title || why, ...fields].join(" ");
   } catch {
     // Not a problem document; the status says enough.
   }

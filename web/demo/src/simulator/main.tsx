@@ -343,7 +343,7 @@ function Arrival() {
 }
 
 const b = {
-  delay: signal(500),
+  delay: signal(0),
   failCode: signal(""),
   failRate: signal(0),
   statuses: signal(["sent", "delivered", "read"]),
@@ -351,6 +351,17 @@ const b = {
   duplicates: signal(0),
 };
 const saved = signal("");
+// Codes with a meaning of their own; any other, such as 30003 of a real carrier, is a refusal for good.
+const reasons = [
+  "throttled",
+  "unreachable",
+  "rejected",
+  "misconfigured",
+  "opted_out",
+  "window_closed",
+  "malformed",
+  "unknown",
+];
 
 async function saveBehaviour() {
   saved.value = "";
@@ -384,7 +395,7 @@ function Carrier() {
       <h2 id="carrier">What the carrier does with answers</h2>
       <NumberField
         id="sim-status-delay"
-        label="Time between reports (ms)"
+        label="Takes for each step (ms)"
         value={b.delay}
         min={0}
         max={60000}
@@ -427,12 +438,18 @@ function Carrier() {
           id="sim-fail-code"
           value={b.failCode.value}
           placeholder="rejected"
+          list="reasons"
           onInput={(e) => {
             b.failCode.value = e.currentTarget.value;
           }}
           data-testid="sim-fail-code"
         />
       </p>
+      <datalist id="reasons">
+        {reasons.map((r) => (
+          <option key={r} value={r} />
+        ))}
+      </datalist>
       <button type="submit" class="primary" data-testid="sim-save">
         Apply
       </button>

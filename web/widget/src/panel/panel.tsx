@@ -132,6 +132,8 @@ function Timeline({ chat, shown }: PanelProps) {
         data-testid="widget-timeline"
         onScroll={(e) => {
           const el = e.currentTarget;
+          // A panel that is put away scrolls to nowhere.
+          if (!el.clientHeight) return;
           held.current.top = el.scrollTop;
           atEnd.value = el.scrollHeight - el.scrollTop - el.clientHeight < nearEnd;
           if (atEnd.value) below.value = 0;
