@@ -1,0 +1,347 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"omniservice/carriers"
+	"omniservice/carriers/testcarrier"
+	"omniservice/carriers/twilio"
+	"omniservice/hub"
+	"omniservice/hub/membus"
+	"omniservice/internal/httpout"
+	"omniservice/internal/seal"
+	"omniservice/omni"
+	"omniservice/pipeline"
+	"omniservice/server"
+	"omniservice/server/auth"
+	"omniservice/store"
+	"omniservice/store/sqlitestore"
+	"omniservice/web"
+)
+
+// Options is what tests and commands decide beside the configuration.
+type Options struct {
+	Version string
+	LogTo   io.Writer        // where JSON log lines go; nil means os.Stderr
+	Out     io.Writer        // where people are told which pages there are; nil means nowhere
+	Now     func() time.Time // nil means time.Now
+	Limits  server.Limits    // zero means the server's own
+	Hub     hub.Options      // its limits and times; the rest is set here
+}
+
+// App is a gateway. Make it with New, Start it once, Stop it once.
+type App struct {
+	cfg  Config
+	o    Options
+	log  *slog.Logger
+	keys *seal.Keyring
+
+	store     store.Store
+	bus       hub.Bus
+	hub       *hub.Hub
+	test      *testcarrier.Provider
+	simulator *simulator // nil unless it is a demo
+	pipeline  *pipeline.Pipeline
+	server    *server.Server
+	reg       *carriers.Registry
+
+	public, ops *http.Server
+	publicLn    net.Listener
+	opsLn       net.Listener
+	serving     errgroup.Group
+	stopWork    context.CancelFunc
+	worked      chan error
+	failed      chan error
+}
+
+// New checks the configuration and opens what the gateway needs. Everything that is wrong with the configuration is
+// reported at once.
+func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if o.LogTo == nil {
+		o.LogTo = os.Stderr
+	}
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	a := &App{
+		cfg: cfg, o: o, worked: make(chan error, 1), failed: make(chan error, 3),
+		log: slog.New(slog.NewJSONHandler(o.LogTo, &slog.HandlerOptions{Level: cfg.level()})),
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+
+	// The port has to be known before anything is made whose address carriers and browsers are told.
+	lc := net.ListenConfig{}
+	if a.publicLn, err = lc.Listen(ctx, "tcp", cfg.Addr); err != nil {
+		return nil, fmt.Errorf("listen on OMNI_ADDR: %w", err)
+	}
+	if a.opsLn, err = lc.Listen(ctx, "tcp", cfg.OpsAddr); err != nil {
+		return nil, fmt.Errorf("listen on OMNI_OPS_ADDR: %w", err)
+	}
+	if a.cfg.PublicURL == "" {
+		a.cfg.PublicURL = fmt.Sprintf("http://localhost:%d", a.publicLn.Addr().(*net.TCPAddr).Port)
+	}
+
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	if a.keys, err = cfg.keyring(); err != nil {
+		return nil, err
+	}
+	if a.store, err = OpenStore(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if err := a.assemble(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// providers lists the carriers that there are.
+func (a *App) providers() (*carriers.Registry, error) {
+	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
+	return carriers.NewRegistry(a.test, twilio.New())
+}
+
+func (a *App) assemble() error {
+	var err error
+	if a.reg, err = a.providers(); err != nil {
+		return err
+	}
+	a.bus = membus.New(membus.Options{})
+	ho := a.o.Hub
+	ho.Logger, ho.Drain = a.log, a.cfg.DrainTime
+	ho.Regrant = func(ctx context.Context, p hub.Principal) ([]string, error) { return a.server.Regrant(ctx, p) }
+	if a.hub, err = hub.New(a.bus, ho); err != nil {
+		return fmt.Errorf("hub: %w", err)
+	}
+	bases, err := a.cfg.carrierAPIBase()
+	if err != nil {
+		return err
+	}
+	metrics := server.NewMetrics()
+	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, pipeline.Options{
+		Node: "embedded", PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
+		HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
+	})
+	if err != nil {
+		return fmt.Errorf("pipeline: %w", err)
+	}
+	access, err := a.signingKeys("access token")
+	if err != nil {
+		return err
+	}
+	visitors, err := a.signingKeys("visitor token")
+	if err != nil {
+		return err
+	}
+	deps := server.Deps{
+		Store: a.store, Bus: a.bus, Hub: a.hub, Pipeline: a.pipeline, Carriers: a.reg, Seal: sealer(a.keys),
+		Publish: publisher{a.hub}.Publish, Metrics: metrics,
+	}
+	if web.Built() {
+		deps.Console, deps.Widget, deps.DemoSite = web.Console(), web.Widget(), web.Demo()
+	}
+	if a.cfg.Demo {
+		a.simulator = newSimulator(a)
+		deps.Simulator = a.simulator
+	}
+	a.server, err = server.New(deps, server.Options{
+		PublicURL: a.cfg.PublicURL, AllowedOrigins: a.cfg.AllowedOrigins, TrustedProxies: a.cfg.TrustedProxies, Demo: a.cfg.Demo,
+		Profiling: a.cfg.Pprof, Version: a.o.Version, AccessKeys: access, VisitorKeys: visitors, Limits: a.o.Limits,
+		Now: a.o.Now, Log: a.log,
+	})
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	a.public, a.ops = server.HTTPServer(a.server.Public()), server.HTTPServer(a.server.Ops())
+	return nil
+}
+
+func sealer(k *seal.Keyring) func(omni.CarrierAccount, string, string) (omni.SealedSecret, error) {
+	return func(rec omni.CarrierAccount, name, value string) (omni.SealedSecret, error) {
+		return pipeline.SealCredential(k, rec, name, value)
+	}
+}
+
+// signingKeys are the keys for tokens of one kind: the current master key's signs, the others' still verify.
+func (a *App) signingKeys(purpose string) ([]auth.Key, error) {
+	derived, err := a.keys.Derive(purpose)
+	if err != nil {
+		return nil, err
+	}
+	keys := make([]auth.Key, 0, len(derived))
+	for _, d := range derived {
+		keys = append(keys, auth.Key{ID: d.ID, Algorithm: auth.HS256, Secret: d.Key})
+	}
+	return keys, nil
+}
+
+// Start serves. It returns once requests are answered; Failed tells of what goes wrong later.
+func (a *App) Start(ctx context.Context) error {
+	if err := a.hub.Start(ctx); err != nil {
+		return fmt.Errorf("start hub: %w", err)
+	}
+	var demo Demo
+	if a.cfg.Demo {
+		var err error
+		if demo, err = ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now()); err != nil {
+			return err
+		}
+	}
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.stopWork = cancel
+	go func() {
+		err := a.pipeline.Run(work)
+		if err != nil {
+			a.failed <- fmt.Errorf("pipeline: %w", err)
+		}
+		a.worked <- err
+	}()
+	for _, s := range []struct {
+		srv *http.Server
+		ln  net.Listener
+	}{{a.public, a.publicLn}, {a.ops, a.opsLn}} {
+		a.serving.Go(func() error {
+			err := s.srv.Serve(s.ln)
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			a.failed <- fmt.Errorf("serve %s: %w", s.ln.Addr(), err)
+			return err
+		})
+	}
+	a.log.InfoContext(ctx, "started", "op", a.publicLn.Addr().String())
+	return a.greet(demo)
+}
+
+// greet tells people which pages there are.
+func (a *App) greet(d Demo) error {
+	url := a.cfg.PublicURL
+	text := fmt.Sprintf("omniservice %s\n\n  console       %s/\n  API           %s/docs\n  health        http://%s/readyz\n", a.o.Version, url, url, a.opsLn.Addr())
+	if a.cfg.Demo {
+		text = fmt.Sprintf(`omniservice %s, demo
+
+  console       %s
+                logs in as Ana, once; as Ben: %s
+  demo website  %s/demo
+  simulator     %s/demo/simulator
+  API           %s/docs
+  health        http://%s/readyz
+
+`, a.o.Version, d.LoginLink, d.AgentLink, url, url, url, a.opsLn.Addr())
+	}
+	_, err := io.WriteString(a.o.Out, text)
+	return err
+}
+
+// Failed tells of an error that ends the gateway while it runs.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Stop ends in the reverse order of Start: no new connections, sockets closed in batches, requests and sends finished,
+// queues given back, store closed. It takes no longer than ctx.
+func (a *App) Stop(ctx context.Context) error {
+	var errs []error
+	errs = append(errs, a.hub.Shutdown(ctx))
+	for _, s := range []*http.Server{a.public, a.ops} {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop serving: %w", err), s.Close())
+		}
+	}
+	if a.stopWork != nil {
+		errs = append(errs, a.serving.Wait())
+		a.stopWork()
+		select {
+		case <-a.worked:
+		case <-ctx.Done():
+			errs = append(errs, fmt.Errorf("the pipeline did not stop in time: %w", ctx.Err()))
+		}
+	}
+	a.close()
+	a.log.InfoContext(ctx, "stopped")
+	return errors.Join(errs...)
+}
+
+// close lets go of what New opened.
+func (a *App) close() {
+	if a.simulator != nil {
+		_ = a.simulator.Close()
+	}
+	if a.test != nil {
+		a.test.Close()
+	}
+	for _, c := range []io.Closer{a.publicLn, a.opsLn, a.bus, a.store} {
+		if c == nil {
+			continue
+		}
+		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			a.log.Warn("close", "err", err)
+		}
+	}
+}
+
+// Addr is where the public surface listens.
+func (a *App) Addr() string { return a.publicLn.Addr().String() }
+
+// OpsAddr is where health and metrics listen.
+func (a *App) OpsAddr() string { return a.opsLn.Addr().String() }
+
+// PublicURL is the address that browsers and carriers use.
+func (a *App) PublicURL() string { return a.cfg.PublicURL }
+
+// Store gives tests the store under the gateway.
+func (a *App) Store() store.Store { return a.store }
+
+// Routes lists what can be called, for tests made from it.
+func (a *App) Routes() []server.Route { return a.server.Routes() }
+
+// OpenAPI returns the document of the REST API as YAML.
+func OpenAPI() ([]byte, error) {
+	ctx := context.Background()
+	st, err := sqlitestore.New(ctx, ":memory:", sqlitestore.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	a := &App{
+		cfg: Config{PublicURL: "http://localhost:8080"}, o: Options{Now: time.Now}, log: slog.New(slog.DiscardHandler), store: st,
+	}
+	defer a.close()
+	if a.keys, err = seal.New("doc", map[string][]byte{"doc": []byte("only for the document, signs nothing"[:seal.KeySize])}); err != nil {
+		return nil, err
+	}
+	if err := a.assemble(); err != nil {
+		return nil, err
+	}
+	return a.server.OpenAPI()
+}
+
+// publisher lets the pipeline publish through the hub.
+type publisher struct{ hub *hub.Hub }
+
+func (p publisher) Publish(ctx context.Context, topic, typ string, data any) error {
+	_, err := p.hub.Publish(ctx, topic, typ, data)
+	return err
+}
+
+func (p publisher) Announce(ctx context.Context, topic, typ string, data any) error {
+	return p.hub.Announce(ctx, topic, typ, data)
+}

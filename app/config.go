@@ -1,0 +1,222 @@
+// Package app puts the program together: configuration in, a running gateway out. It is the only package that knows
+// every other one.
+package app
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"omniservice/internal/seal"
+	"omniservice/omni"
+)
+
+// Config is everything that can be set. Each field is an environment variable and, unless it is secret, a flag.
+type Config struct {
+	Addr           string        `name:"addr" env:"OMNI_ADDR" default:":8080" help:"Where console, widget, API, sockets and webhooks are served."`
+	OpsAddr        string        `name:"ops-addr" env:"OMNI_OPS_ADDR" default:"127.0.0.1:8081" help:"Where health, readiness and metrics are served. Keep it private."`
+	PublicURL      string        `name:"public-url" env:"OMNI_PUBLIC_URL" help:"Scheme and host under which the world reaches OMNI_ADDR, such as https://chat.example.com. Webhook signatures cover it. Empty: http://localhost with the port of OMNI_ADDR."`
+	DataDir        string        `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"Folder of the embedded store and of the secret key. Made if it is not there, for this user only."`
+	MongoURI       string        `name:"mongo-uri" env:"OMNI_MONGO_URI" hidden:"" help:"Not available yet: the embedded store is the only one."`
+	RedisURL       string        `name:"redis-url" env:"OMNI_REDIS_URL" hidden:"" help:"Not available yet: the in-process bus is the only one."`
+	AllowedOrigins []string      `name:"allowed-origins" env:"OMNI_ALLOWED_ORIGINS" help:"Further origins whose pages may use API and sockets, beside the public URL: comma-separated, such as https://crm.example.com. No *."`
+	TrustedProxies []string      `name:"trusted-proxies" env:"OMNI_TRUSTED_PROXIES" help:"Networks of proxies in front, such as 10.0.0.0/8: comma-separated. Only their X-Forwarded-For is believed."`
+	LogLevel       string        `name:"log-level" env:"OMNI_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
+	DrainTime      time.Duration `name:"drain-time" env:"OMNI_DRAIN_TIME" default:"15s" help:"How long a stop takes to close sockets in batches, at most."`
+	Pprof          bool          `name:"pprof" env:"OMNI_PPROF" help:"Serve /debug/pprof on OMNI_OPS_ADDR."`
+	Demo           bool          `name:"demo" env:"OMNI_DEMO" help:"Create an organisation with a demo website and a simulator, and print a login link. Never in production."`
+	CarrierAPIBase []string      `name:"carrier-api-base" env:"OMNI_CARRIER_API_BASE" hidden:"" help:"Carrier=http://127.0.0.1:port: use a local double of a carrier's API. Loopback addresses only."`
+
+	// SecretKey is OMNI_SECRET_KEY, or the content of the file that OMNI_SECRET_KEY_FILE names: 32 bytes as hex or
+	// base64. Several, comma-separated: the first seals and signs, the others still open and verify. Empty: made at the
+	// first start and kept in DataDir.
+	SecretKey omni.Secret `kong:"-"`
+}
+
+// ReadSecrets fills in what comes from the environment or from files only.
+func (c *Config) ReadSecrets(getenv func(string) string) error {
+	value, file := getenv("OMNI_SECRET_KEY"), getenv("OMNI_SECRET_KEY_FILE")
+	switch {
+	case value != "" && file != "":
+		return errors.New("OMNI_SECRET_KEY and OMNI_SECRET_KEY_FILE are both set: set one")
+	case file != "":
+		b, err := os.ReadFile(file) // #nosec G304,G703 -- the operator names the file
+		if err != nil {
+			return fmt.Errorf("OMNI_SECRET_KEY_FILE: %w", err)
+		}
+		value = strings.TrimSpace(string(b))
+	}
+	c.SecretKey = omni.NewSecret(value)
+	return nil
+}
+
+// Validate fills in defaults that depend on other fields, and reports everything that is wrong at once.
+func (c *Config) Validate() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err != nil {
+		bad("OMNI_ADDR %q must be host:port, such as :8080", c.Addr)
+	}
+	if _, _, err := net.SplitHostPort(c.OpsAddr); err != nil {
+		bad("OMNI_OPS_ADDR %q must be host:port, such as 127.0.0.1:8081", c.OpsAddr)
+	} else if c.OpsAddr == c.Addr && port != "0" {
+		bad("OMNI_OPS_ADDR must not be OMNI_ADDR: health and metrics are not for the public")
+	}
+	if c.PublicURL == "" && port != "0" {
+		c.PublicURL = "http://localhost:" + port
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	if c.PublicURL != "" {
+		if err := checkPublicURL(c.PublicURL); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	for _, o := range c.AllowedOrigins {
+		if !omni.ValidOrigin(o) {
+			bad("OMNI_ALLOWED_ORIGINS: %q must be an origin such as https://crm.example.com, without path and without *", o)
+		}
+	}
+	for _, n := range c.TrustedProxies {
+		if _, err := netip.ParsePrefix(n); err != nil {
+			if _, err := netip.ParseAddr(n); err != nil {
+				bad("OMNI_TRUSTED_PROXIES: %q must be a network such as 10.0.0.0/8 or an address", n)
+			}
+		}
+	}
+	if c.MongoURI != "" {
+		bad("OMNI_MONGO_URI is set, but this version has the embedded store only: unset it")
+	}
+	if c.RedisURL != "" {
+		bad("OMNI_REDIS_URL is set, but this version has the in-process bus only: unset it")
+	}
+	if c.DataDir == "" {
+		bad("OMNI_DATA_DIR must name a folder")
+	}
+	if _, err := c.carrierAPIBase(); err != nil {
+		problems = append(problems, err)
+	}
+	if !c.SecretKey.IsZero() {
+		if _, err := parseKeys(c.SecretKey.Reveal()); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkPublicURL wants https, except on loopback: tokens and signatures must not travel in the clear.
+func checkPublicURL(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
+		return fmt.Errorf("OMNI_PUBLIC_URL %q must be scheme and host, such as https://chat.example.com", s)
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
+		return nil
+	}
+	return fmt.Errorf("OMNI_PUBLIC_URL %q must begin with https:// (http is for localhost only)", s)
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+func (c *Config) carrierAPIBase() (map[omni.CarrierName]string, error) {
+	m := map[omni.CarrierName]string{}
+	for _, pair := range c.CarrierAPIBase {
+		name, base, ok := strings.Cut(pair, "=")
+		u, err := url.Parse(base)
+		if !ok || err != nil || !omni.CarrierName(name).Valid() || !isLoopback(u.Hostname()) {
+			return nil, fmt.Errorf("OMNI_CARRIER_API_BASE: %q must be Carrier=http://127.0.0.1:port", pair)
+		}
+		m[omni.CarrierName(name)] = strings.TrimSuffix(base, "/")
+	}
+	return m, nil
+}
+
+func (c *Config) level() slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(c.LogLevel)) // checked by the flag's enum; else info
+	return l
+}
+
+// keyring opens the configured key, or the one in the data directory, which it makes at the first start.
+func (c *Config) keyring() (*seal.Keyring, error) {
+	text := c.SecretKey.Reveal()
+	if text == "" {
+		var err error
+		if text, err = keyFile(filepath.Join(c.DataDir, "secret.key")); err != nil {
+			return nil, err
+		}
+	}
+	keys, err := parseKeys(text)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string][]byte, len(keys))
+	for _, k := range keys {
+		byID[keyID(k)] = k
+	}
+	return seal.New(keyID(keys[0]), byID)
+}
+
+// keyID names a key without telling anything of it.
+func keyID(key []byte) string {
+	sum := sha256.Sum256(append([]byte("omniservice key id "), key...))
+	return hex.EncodeToString(sum[:4])
+}
+
+func parseKeys(text string) ([][]byte, error) {
+	var keys [][]byte
+	for s := range strings.SplitSeq(text, ",") {
+		s = strings.TrimSpace(s)
+		key, err := hex.DecodeString(s)
+		if err != nil {
+			key, err = base64.StdEncoding.DecodeString(s)
+		}
+		if err != nil || len(key) != seal.KeySize {
+			return nil, errors.New("OMNI_SECRET_KEY must be 32 random bytes as 64 hex digits or as base64: make one with `openssl rand -hex 32`")
+		}
+		if strings.Count(string(key), string(key[:1])) == len(key) {
+			return nil, errors.New("OMNI_SECRET_KEY must be random: make one with `openssl rand -hex 32`")
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// keyFile reads the key at path, or makes it. Two programs that begin at once end up with the same key.
+func keyFile(path string) (string, error) {
+	key := make([]byte, seal.KeySize)
+	_, _ = rand.Read(key)
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".secret-*")
+	if err != nil {
+		return "", fmt.Errorf("make secret key: %w", err)
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	_, err = tmp.WriteString(hex.EncodeToString(key) + "\n")
+	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
+		return "", fmt.Errorf("make secret key: %w", err)
+	}
+	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", fmt.Errorf("make secret key: %w", err)
+	}
+	b, err := os.ReadFile(path) // #nosec G304 -- in the operator's data directory
+	if err != nil {
+		return "", fmt.Errorf("read secret key: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
