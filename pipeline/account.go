@@ -112,3 +112,16 @@ func SealCredential(k *seal.Keyring, rec omni.CarrierAccount, name, value string
 func credentialPlace(rec omni.CarrierAccount, name string) []byte {
 	return []byte(rec.Tenant.OrganisationID + "/" + rec.ID + "/" + name)
 }
+
+// OpenCredential opens the newest credential of a name.
+func OpenCredential(k *seal.Keyring, rec omni.CarrierAccount, name string) (omni.Secret, error) {
+	sealed := rec.Credentials[name]
+	if len(sealed) == 0 {
+		return omni.Secret{}, omni.Problemf(omni.ErrNotFound, "carrier account %s has no credential %s", rec.ID, name)
+	}
+	plain, err := k.Open(sealed[0].KeyID, sealed[0].Nonce, sealed[0].Ciphertext, credentialPlace(rec, name))
+	if err != nil {
+		return omni.Secret{}, fmt.Errorf("credential %s of carrier account %s: %w", name, rec.ID, err)
+	}
+	return omni.NewSecret(string(plain)), nil
+}

@@ -179,8 +179,8 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 		m.Status = omni.StatusSent // stored is sent: the visitor's socket or next visit brings it
 	}
 	if ch.Capabilities.Segmented {
-		if parts, err := omni.SplitSegments(c.Payload.Text); err == nil {
-			m.Segments = len(parts)
+		if n, err := omni.CountSegments(c.Payload.Text); err == nil {
+			m.Segments = n.Segments
 		}
 	}
 	return p.enqueue(ctx, a.Tenant, ch, m, how)

@@ -200,6 +200,9 @@ func (p *Pipeline) ended(ctx context.Context, it store.OutboxItem, failure *carr
 	}
 	p.log.WarnContext(ctx, "message not sent", "carrier", m.Channel.Carrier, "org_id", m.Tenant.OrganisationID,
 		"channel_id", m.Channel.DigitalChannelID, "message_id", m.ID, "reason", failure.Reason, "err", failure)
+	if ch, err := p.channel(ctx, m.Tenant, m.Channel.DigitalChannelID); err == nil {
+		defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
+	}
 	after, err := p.store.MarkEnded(ctx, m.Tenant, m.ID, p.sendStatus(m, status, failure, ""))
 	if err != nil {
 		return fmt.Errorf("store what became of message %s: %w", m.ID, err)

@@ -19,6 +19,10 @@ func Console() fs.FS { return sub("dist/console") }
 // Widget returns the files of the LiveChat widget, compressed ones beside them as in Console. It is empty unless Built.
 func Widget() fs.FS { return sub("dist/widget") }
 
+// Demo returns the demo website and the simulator: index.html, simulator.html and, below assets/, files whose names
+// change with their content. It is empty unless Built.
+func Demo() fs.FS { return sub("dist/demo") }
+
 // Built reports whether the web programs were built into this binary.
 func Built() bool {
 	_, err := fs.Stat(dist, "dist/console/index.html")
