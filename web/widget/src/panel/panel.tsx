@@ -27,7 +27,7 @@ export function Panel(p: PanelProps) {
   const shown = p.shown.value;
 
   useEffect(() => {
-    if (shown && chat.phase.value === "chat") field.current?.focus();
+    if (shown && chat.phase.value !== "error") field.current?.focus();
   }, [shown, chat.phase.value, chat]);
 
   return (
@@ -56,9 +56,8 @@ export function Panel(p: PanelProps) {
             Try again
           </button>
         </main>
-      ) : chat.phase.value === "loading" ? (
-        <main class="center" aria-busy="true" />
       ) : (
+        // There from the first moment: nobody has to wait for the server to begin writing.
         <main class="chat">
           <Timeline {...p} />
           <Connection chat={chat} />
