@@ -1,0 +1,2 @@
+/** Version of the program, from the build. */
+declare const __VERSION__: string;

@@ -1,0 +1,189 @@
+import { clock, fileSize, fullTime, isCode, type MediaFile, type Message } from "@omni/shared";
+import { CircleSlash, CornerUpLeft, File as FileIcon, Film, Image as ImageIcon, Music } from "lucide-react";
+import { useCallback } from "react";
+import { t } from "../i18n";
+import { useLiveClient } from "../live/hooks";
+import { preview } from "../live/patch";
+import { Avatar, ChannelIcon } from "../ui/Avatar";
+import { useDrafts } from "../ui/prefs";
+import type { Entry } from "./entries";
+import s from "./inbox.module.css";
+import { type ShownStatus, StatusMark, statusText } from "./StatusMark";
+import { Text } from "./Text";
+
+interface Props {
+  entry: Entry;
+  contact: string;
+  contactId: string;
+  /** Who of us wrote it, for outgoing messages. */
+  agent: string | undefined;
+  /** The channel reports deliveries. */
+  receipts: boolean;
+  /** The message this one answers; null: it is not loaded. */
+  replied?: Message | null | undefined;
+  onReplied?: (id: string) => void;
+  observe?: (el: HTMLElement | null, seq: number) => (() => void) | undefined;
+}
+
+export function Bubble({ entry, contact, contactId, agent, receipts, replied, onReplied, observe }: Props) {
+  const { message: m, pending } = entry;
+  const outgoing = pending !== undefined || m?.direction === "OUTBOUND";
+  const sender = outgoing ? (agent ?? t("bubble.agent")) : contact;
+  const status: ShownStatus | undefined = pending
+    ? pending.error
+      ? "failed"
+      : "local"
+    : outgoing
+      ? m?.status
+      : undefined;
+  const failed = status === "failed" || status === "undeliverable";
+  const full = fullTime(entry.at);
+  const label = t("bubble.label", {
+    sender,
+    time: full,
+    status: status ? `, ${statusText(status, receipts)}` : "",
+  });
+  const seq = !outgoing && m ? m.seq : 0;
+  const ref = useCallback((el: HTMLElement | null) => (seq > 0 ? observe?.(el, seq) : undefined), [observe, seq]);
+  const text = m?.payload.text ?? pending?.text ?? "";
+  return (
+    <article
+      ref={ref}
+      className={s.message}
+      data-side={outgoing ? "end" : "start"}
+      data-first={entry.first || undefined}
+      data-entry={entry.key}
+      tabIndex={-1}
+      aria-label={label}
+      data-testid="message"
+      data-direction={outgoing ? "OUTBOUND" : "INBOUND"}
+      data-status={status}
+    >
+      <span className={s.messageAvatar}>{!outgoing && entry.first && <Avatar id={contactId} name={contact} />}</span>
+      <div className={s.messageBody}>
+        {entry.first && (
+          <p className={s.sender} aria-hidden="true" dir="auto">
+            {sender}
+          </p>
+        )}
+        <div className={s.bubble} data-failed={failed || undefined} title={full}>
+          {replied !== undefined && (
+            <button
+              type="button"
+              className={s.quote}
+              onClick={() => replied && onReplied?.(replied.id)}
+              disabled={!replied}
+            >
+              <CornerUpLeft size={12} aria-hidden="true" />
+              <span className="sr-only">{t("bubble.replyTo")}</span>
+              <bdi>{replied ? preview(replied, (k) => t(`kind.${k as "image"}`)) : t("bubble.replyGone")}</bdi>
+            </button>
+          )}
+          {m?.payload.files?.map((f, n) => (
+            <FileCard key={f.id ?? `${n}`} file={f} sender={sender} time={clock(entry.at)} />
+          ))}
+          {m?.payload.type === "unsupported" && (
+            <p className={s.unsupported}>
+              <CircleSlash size={16} aria-hidden="true" />
+              {t("bubble.unsupported", { kind: m.payload.unsupported || t("kind.unsupported") })}
+            </p>
+          )}
+          {text && (
+            <p className={s.text} dir="auto" data-testid="message-text">
+              <Text text={text} marks={m?.channelType === "WhatsApp"} />
+            </p>
+          )}
+          {(entry.last || status !== undefined) && (
+            <p className={s.stamp} aria-hidden="true">
+              {m && outgoing && <ChannelIcon type={m.channelType} size={12} />}
+              <time dateTime={new Date(entry.at).toISOString()}>{clock(entry.at)}</time>
+              {status && <StatusMark status={status} receipts={receipts} />}
+            </p>
+          )}
+        </div>
+        {failed && <FailedLine message={m} entry={entry} />}
+      </div>
+    </article>
+  );
+}
+
+/** Why it did not get through, in plain words, and only what can help (TH5). */
+function FailedLine({ message, entry }: { message: Message | undefined; entry: Entry }) {
+  const live = useLiveClient();
+  const setDraft = useDrafts((d) => d.set);
+  const { pending } = entry;
+  const error = pending?.error;
+  const edit = () => {
+    if (!pending) return;
+    const draft = useDrafts.getState().drafts[pending.interactionId];
+    live.discard(pending.clientId);
+    setDraft(pending.interactionId, draft ? `${draft}\n${pending.text}` : pending.text);
+    document.querySelector<HTMLElement>("#composer")?.focus();
+  };
+  const code = message?.errorCode;
+  return (
+    <div className={s.failed} data-testid="failed-reason">
+      <p>{error ? t("bubble.notSent", { message: error.message }) : message?.errorText || t("status.failed")}</p>
+      {code && (
+        <details>
+          <summary>{t("bubble.details")}</summary>
+          {t("bubble.code", { code })}
+        </details>
+      )}
+      {pending && (
+        <p className={s.failedActions}>
+          {!isCode(error, "opted_out", "window_closed", "not_found", "forbidden") && (
+            <button type="button" onClick={() => live.retry(pending.clientId)}>
+              {t("bubble.retry")}
+            </button>
+          )}
+          <button type="button" onClick={edit}>
+            {t("bubble.edit")}
+          </button>
+          <button type="button" onClick={() => live.discard(pending.clientId)}>
+            {t("bubble.discard")}
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
+const fileIcons = { image: ImageIcon, video: Film, audio: Music, document: FileIcon };
+
+/** A file: a picture in a box of fixed size, so that nothing jumps when it comes; anything else as a card (TH6). */
+function FileCard({ file, sender, time }: { file: MediaFile; sender: string; time: string }) {
+  const safe = file.url && /^(https?:\/\/|\/(?!\/))/.test(file.url) ? file.url : undefined;
+  if (file.type === "image" && file.state === "ready" && safe) {
+    return (
+      <a href={safe} target="_blank" rel="noopener noreferrer" className={s.picture}>
+        <img src={safe} alt={t("bubble.imageAlt", { sender, time })} loading="lazy" />
+      </a>
+    );
+  }
+  const Icon = fileIcons[file.type] ?? FileIcon;
+  const state =
+    file.state === "pending"
+      ? t("bubble.filePending")
+      : file.state === "failed"
+        ? t("bubble.fileFailed")
+        : t("bubble.fileReady");
+  return (
+    <div className={s.file} data-state={file.state} data-testid="file-card">
+      <Icon size={20} aria-hidden="true" />
+      <div>
+        <p className={s.fileName}>
+          <bdi>{file.name || t(`kind.${file.type}`)}</bdi>
+        </p>
+        <p className={s.fileMeta}>
+          {[file.contentType, file.size ? fileSize(file.size) : "", state].filter(Boolean).join(" · ")}
+        </p>
+      </div>
+      {file.state === "ready" && safe && (
+        <a href={safe} target="_blank" rel="noopener noreferrer">
+          {t("bubble.open")}
+        </a>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,287 @@
+import { OmniError, type Status } from "@omni/shared";
+import { act, fireEvent, screen, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { Bubble } from "../src/inbox/Bubble";
+import { Composer } from "../src/inbox/Composer";
+import { ContactPanel } from "../src/inbox/ContactPanel";
+import { countText } from "../src/inbox/ConversationList";
+import type { Entry } from "../src/inbox/entries";
+import { Freshness } from "../src/inbox/Freshness";
+import { Row } from "../src/inbox/Row";
+import { keys } from "../src/live/keys";
+import { useLive } from "../src/live/store";
+import { initials } from "../src/ui/Avatar";
+import { ErrorBoundary } from "../src/ui/ErrorBoundary";
+import { useDrafts } from "../src/ui/prefs";
+import { contact, interaction, me, message, show, t0 } from "./make";
+
+beforeEach(() => {
+  useDrafts.setState({ drafts: {}, userId: me.id });
+  useLive.setState({ pending: [], typing: {}, socket: { state: "open" }, downSince: 0, lastHeardAt: t0 });
+});
+
+describe("row", () => {
+  const row = (over = {}) => <Row interaction={interaction(over)} href="/x" open={false} tabStop />;
+
+  it("CL2 AX2 says person, channel, unread, waiting, preview, time and owner in its name", () => {
+    show(row({ unread: 2, waitingSince: t0 - 240_000, owner: { type: "User", id: "u-ana" } }));
+    expect(screen.getByRole("link").getAttribute("aria-label")).toBe(
+      "Maria Rossi, SMS, 2 unread, waiting 5m, Hello there, 1m, Owner: Ana Novak",
+    );
+    expect(screen.getByText("2")).toBeTruthy();
+  });
+
+  it("CL2 shows whose the last word is, and a draft before it", () => {
+    show(row({ lastDirection: "OUTBOUND" }));
+    expect(screen.getByText("You:")).toBeTruthy();
+    act(() => useDrafts.getState().set("i1", "half a sen"));
+    expect(screen.getByText("Draft:")).toBeTruthy();
+    expect(screen.getByText("half a sen")).toBeTruthy();
+  });
+
+  it("names a person without a name by the number, as it is read", () => {
+    show(row({ contactName: "" }));
+    expect(screen.getByText("+1 415 555 0100")).toBeTruthy();
+    expect(initials("+1 415")).toBe("");
+    expect(initials("Maria da Rossi")).toBe("MR");
+  });
+
+  it("CL1 counts are exact up to 99", () => {
+    expect([undefined, 0, 99, 100].map(countText)).toEqual(["", "0", "99", "99+"]);
+  });
+});
+
+describe("bubble", () => {
+  const entry = (over: Partial<Entry>): Entry => ({
+    key: "k",
+    at: t0,
+    day: false,
+    isNew: false,
+    first: true,
+    last: true,
+    ...over,
+  });
+  const bubble = (over: Partial<Entry>, receipts = true) => (
+    <Bubble entry={entry(over)} contact="Maria Rossi" contactId="c1" agent="Ana Novak" receipts={receipts} />
+  );
+  const out = (status: Status, over = {}) => message(1, { direction: "OUTBOUND", status, ...over });
+
+  it.each([
+    ["queued", "Queued"],
+    ["unknown", "Sent, outcome not known"],
+    ["sent", "Sent"],
+    ["delivered", "Delivered"],
+    ["read", "Read"],
+    ["failed", "Not delivered"],
+    ["undeliverable", "Not delivered"],
+  ] as const)("TH4 %s is said in words", (status, words) => {
+    show(bubble({ message: out(status) }));
+    expect(within(screen.getByTestId("status")).getByText(words)).toBeTruthy();
+    expect(screen.getByRole("article").getAttribute("aria-label")).toContain(words);
+    expect(screen.getByRole("article").getAttribute("aria-label")).toContain("Ana Novak");
+  });
+
+  it("TH4 says when a channel reports no delivery", () => {
+    show(bubble({ message: out("sent") }, false));
+    expect(screen.getByTitle("Sent. This channel reports no delivery.")).toBeTruthy();
+  });
+
+  it("TH5 a failure gives its reason in words and the carrier's code behind details", () => {
+    show(bubble({ message: out("failed", { errorText: "The recipient has opted out.", errorCode: "21610" }) }));
+    expect(screen.getByText("The recipient has opted out.")).toBeTruthy();
+    expect(screen.getByText("Details").closest("details")?.open).toBe(false);
+    expect(screen.getByText(/21610/)).toBeTruthy();
+  });
+
+  it("TH5 a refused message offers only what can help", async () => {
+    const live = { retry: vi.fn(), discard: vi.fn() };
+    const pending = (code: "opted_out" | "invalid") => ({
+      clientId: "p1",
+      interactionId: "i1",
+      text: "kept text",
+      at: t0,
+      error: new OmniError({ code, message: "why" }),
+    });
+    const { unmount } = show(bubble({ pending: pending("opted_out") }), live);
+    expect(screen.queryByText("Retry")).toBeNull();
+    unmount();
+    show(bubble({ pending: pending("invalid") }), live);
+    await userEvent.click(screen.getByText("Edit"));
+    expect(live.discard).toHaveBeenCalledWith("p1");
+    expect(useDrafts.getState().drafts.i1).toBe("kept text");
+  });
+
+  it("TH6 shows a file as a card, and names what it cannot show", () => {
+    const file = { type: "document" as const, state: "pending" as const, name: "bill.pdf", size: 12_000 };
+    const { unmount } = show(bubble({ message: message(1, { payload: { type: "media", files: [file] } }) }));
+    expect(screen.getByTestId("file-card").textContent).toContain("bill.pdf");
+    expect(screen.getByTestId("file-card").textContent).toContain("Is being fetched");
+    unmount();
+    show(bubble({ message: message(1, { payload: { type: "unsupported", unsupported: "poll" } }) }));
+    expect(screen.getByText("Not supported: poll")).toBeTruthy();
+  });
+
+  it("M5 M6 text of others stays text, and its links are of allowed kinds", () => {
+    const hostile = [
+      "<img src=x onerror=alert(1)>",
+      "<script>alert(1)</script>",
+      "javascript:alert(1)",
+      'https://ok.example/"onmouseover="alert(1)',
+      "[x](javascript:alert(1))",
+    ];
+    const { container } = show(
+      bubble({ message: message(1, { payload: { type: "text", text: hostile.join("\n") } }) }),
+    );
+    expect(container.querySelector("script, img")).toBeNull();
+    for (const a of container.querySelectorAll("a")) {
+      expect(a.getAttribute("href")).toMatch(/^(https?|mailto|tel):/);
+      expect(a.getAttribute("rel")).toBe("noopener noreferrer");
+      expect(a.getAttributeNames().some((n) => n.startsWith("on"))).toBe(false);
+    }
+    expect(screen.getByTestId("message-text").textContent).toBe(hostile.join("\n"));
+  });
+
+  it("M5 a file's URL with another scheme is not a link", () => {
+    const file = { type: "image" as const, state: "ready" as const, url: "javascript:alert(1)" };
+    const { container } = show(bubble({ message: message(1, { payload: { type: "image", files: [file] } }) }));
+    expect(container.querySelector("a, img")).toBeNull();
+  });
+});
+
+describe("composer", () => {
+  const box = () => screen.getByRole("textbox", { name: "Reply to Maria Rossi" });
+
+  it("CO10 Enter sends, Shift+Enter breaks the line", async () => {
+    const { live } = show(<Composer interaction={interaction()} />);
+    await userEvent.type(box(), "one{Shift>}{Enter}{/Shift}two{Enter}");
+    expect(live.send).toHaveBeenCalledExactlyOnceWith("i1", "one\ntwo");
+    expect(box()).toHaveProperty("value", "");
+  });
+
+  it("CO10 Enter during a composition does not send", () => {
+    const { live } = show(<Composer interaction={interaction()} />);
+    fireEvent.change(box(), { target: { value: "にほん" } });
+    fireEvent.compositionStart(box());
+    fireEvent.keyDown(box(), { key: "Enter", isComposing: true });
+    fireEvent.keyDown(box(), { key: "Enter" });
+    fireEvent.compositionEnd(box());
+    // Safari: the composition has ended, and the key says 229.
+    fireEvent.keyDown(box(), { key: "Enter", keyCode: 229 });
+    expect(live.send).not.toHaveBeenCalled();
+    fireEvent.keyDown(box(), { key: "Enter", keyCode: 13 });
+    expect(live.send).toHaveBeenCalledTimes(1);
+  });
+
+  it("keeps a draft per conversation, also over a reload", () => {
+    const { unmount } = show(<Composer interaction={interaction()} />);
+    fireEvent.change(box(), { target: { value: "draft" } });
+    unmount();
+    useDrafts.setState({ drafts: {}, userId: "" });
+    useDrafts.getState().load(me.id);
+    show(<Composer interaction={interaction()} />);
+    expect(box()).toHaveProperty("value", "draft");
+  });
+
+  it("sends neither nothing nor more than the channel takes", async () => {
+    const { live } = show(<Composer interaction={interaction()} />);
+    fireEvent.change(box(), { target: { value: "   " } });
+    fireEvent.keyDown(box(), { key: "Enter" });
+    fireEvent.change(box(), { target: { value: "x".repeat(18) } });
+    expect(screen.getByText("2 characters left")).toBeTruthy();
+    fireEvent.change(box(), { target: { value: "x".repeat(21) } });
+    fireEvent.keyDown(box(), { key: "Enter" });
+    expect(screen.getByRole("alert").textContent).toBe("1 character too many for this channel");
+    expect(screen.getByTestId("send")).toHaveProperty("disabled", true);
+    expect(live.send).not.toHaveBeenCalled();
+  });
+
+  it("CO12 an opted-out identity has a statement in place of the box, at once, and the draft stays", async () => {
+    const { qc } = show(<Composer interaction={interaction()} />);
+    fireEvent.change(box(), { target: { value: "my draft" } });
+    act(() => {
+      qc.setQueryData(keys.contact("c1"), {
+        ...contact,
+        identities: [{ id: "x1", channelType: "SMS", address: "+14155550100", optedOutAt: t0 }],
+      });
+    });
+    expect((await screen.findByTestId("composer-opted-out")).textContent).toMatch(
+      /Maria Rossi opted out of SMS on Nov 14, 2023/,
+    );
+    expect(screen.queryByRole("textbox")).toBeNull();
+    expect(screen.getByText("my draft")).toBeTruthy();
+  });
+
+  it("RT8 typing begins with the first key and stops with sending", async () => {
+    const { live } = show(<Composer interaction={interaction()} />);
+    await userEvent.type(box(), "ab{Enter}");
+    expect(vi.mocked(live.reportTyping).mock.calls).toEqual([
+      ["i1", false],
+      ["i1", true],
+    ]);
+  });
+});
+
+const fragile = { broken: true };
+
+function Fragile() {
+  if (fragile.broken) throw new Error("boom");
+  return <p>fine</p>;
+}
+
+describe("states", () => {
+  it("ST4 ST5 the footer tells how fresh the screen is", () => {
+    vi.useFakeTimers({ now: t0 });
+    try {
+      show(<Freshness />);
+      const footer = screen.getByTestId("freshness");
+      expect(footer.textContent).toBe("Up to date");
+      act(() => useLive.setState({ socket: { state: "waiting", attempt: 1, retryAt: 0 }, downSince: t0 }));
+      expect(footer.textContent).toBe("Up to date");
+      act(() => vi.advanceTimersByTime(2001));
+      expect(footer.textContent).toMatch(/^Reconnecting… last update /);
+      act(() => vi.advanceTimersByTime(8001));
+      expect(footer.dataset.state).toBe("offline");
+      act(() => useLive.setState({ socket: { state: "open" }, downSince: 0 }));
+      expect(footer.textContent).toBe("Up to date");
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("ST13 a crash stays in its part, and can be tried again", async () => {
+    vi.spyOn(console, "error").mockImplementation(() => undefined);
+    show(
+      <>
+        <ErrorBoundary>
+          <Fragile />
+        </ErrorBoundary>
+        <p>other</p>
+      </>,
+    );
+    expect(screen.getByRole("alert").textContent).toContain("This part stopped working.");
+    expect(screen.getByText("other")).toBeTruthy();
+    fragile.broken = false;
+    await userEvent.click(screen.getByText("Try again"));
+    expect(screen.getByText("fine")).toBeTruthy();
+    vi.restoreAllMocks();
+  });
+
+  it("shows identities with their consent", async () => {
+    const { qc } = show(<ContactPanel conversationId="i1" />);
+    act(() => {
+      qc.setQueryData(keys.interaction("i1"), interaction());
+      qc.setQueryData(keys.contact("c1"), {
+        ...contact,
+        identities: [
+          ...contact.identities,
+          { id: "x2", channelType: "WhatsApp", address: "14155550100", optedOutAt: t0 },
+        ],
+      });
+    });
+    expect((await screen.findAllByTestId("identity")).map((li) => li.textContent)).toEqual([
+      "+1 415 555 0100SMSMay be written to",
+      "+1 415 555 0100WhatsAppOpted out Nov 14, 2023",
+    ]);
+  });
+});
