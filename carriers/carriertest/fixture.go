@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -97,6 +98,27 @@ func (f Fixture) Webhook() carriers.WebhookRequest {
 	for name, value := range f.Request.Headers {
 		r.Header.Set(name, value)
 	}
+	return r
+}
+
+// Origin is scheme and host of the URL that the provider called: what the gateway's public URL has to be for a
+// signature of the URL to hold.
+func (f Fixture) Origin() string {
+	u, err := url.Parse(f.Request.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
+}
+
+// HTTPRequest makes the request to a running gateway at base, such as http://127.0.0.1:8080. Path and query are
+// those of the fixture, so the account's public id is the last part of its path.
+func (f Fixture) HTTPRequest(tb testing.TB, base string) *http.Request {
+	tb.Helper()
+	target := base + strings.TrimPrefix(f.Request.URL, f.Origin())
+	r, err := http.NewRequestWithContext(tb.Context(), f.Request.Method, target, strings.NewReader(f.Request.Body))
+	require.NoError(tb, err)
+	r.Header = f.Webhook().Header
 	return r
 }
 
