@@ -55,7 +55,6 @@ type Conn struct {
 	dead      bool // nothing is written any more
 	writing   bool
 	working   bool
-	putOff    bool
 	ping      bool
 	pong      []byte     // payload of the ping to be answered; nil: none
 	backlog   []*message // the answer to connect and what was missed: goes before queue, and is not counted
@@ -619,13 +618,14 @@ func (c *Conn) connect(ctx context.Context, cmd wire.Command) {
 		c.ready, c.held = true, false
 		c.backlog = append([]*message{answer}, missed...)
 		now := time.Now()
-		c.nextBeat = now.Add(c.hub.opts.Heartbeat/2 + rand.N(c.hub.opts.Heartbeat/2))
+		half := c.hub.opts.Heartbeat / 2
+		c.nextBeat = now.Add(half + rand.N(half)) //nolint:gosec // spreads load, hides nothing
 		c.timer.Reset(time.Until(c.nextTick(now)))
 		c.wakeWriter()
 	}
 	c.mu.Unlock()
 	if stale {
-		c.hub.background(func() {
+		c.hub.background(func() { //nolint:contextcheck // it outlives this command
 			c.hub.regrantConn(c, map[login][]string{})
 		})
 	}

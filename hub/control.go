@@ -101,7 +101,7 @@ func (h *Hub) tell(ctx context.Context, op string, c control) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
-	h.obey(op, c)
+	h.obey(op, c) //nolint:contextcheck // asking for topics again outlives the caller
 	if h.out.has(controlTopic) {
 		err = omni.Problemf(omni.ErrUnavailable, "the bus is away")
 	} else if err = h.bus.Announce(ctx, controlTopic, e); err == nil {

@@ -235,7 +235,7 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("start hub: %w", omni.ErrConflict)
 	}
 	h.base, h.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	if err := h.bus.Start(h.base, h.deliver); err != nil {
+	if err := h.bus.Start(h.base, h.deliver); err != nil { //nolint:contextcheck // delivery ends with Shutdown, not with ctx
 		h.cancel()
 		return fmt.Errorf("start hub: %w", err)
 	}

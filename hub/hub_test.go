@@ -64,7 +64,9 @@ type node struct {
 	srv *httptest.Server
 }
 
-func newNode(t *testing.T, o hub.Options, d desk) *node { return newNodeOn(t, membus.New(membus.Options{}), o, d) }
+func newNode(t *testing.T, o hub.Options, d desk) *node {
+	return newNodeOn(t, membus.New(membus.Options{}), o, d)
+}
 
 func newNodeOn(t *testing.T, bus *membus.Bus, o hub.Options, d desk) *node {
 	t.Helper()
@@ -263,4 +265,3 @@ func TestHandshake(t *testing.T) {
 		}
 	}
 }
-

@@ -124,7 +124,7 @@ func (h *Hub) outboxLoop() {
 		case errors.Is(err, omni.ErrInvalid): // it never will be taken, and must not hold up the rest
 			h.log.ErrorContext(h.base, "event refused by the bus", "op", next.entry.Type, "err", err)
 		default:
-			wait(h.base, pause/2+rand.N(pause/2))
+			wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // spreads load, hides nothing
 			pause = min(2*pause, outboxLastPause)
 			continue
 		}

@@ -132,7 +132,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	h.sock = &sock{Conn: conn, timeout: h.timeout}
 	h.sock.seen.Store(time.Now().UnixNano())
 	if n := rw.Reader.Buffered(); n > 0 {
-		b, _ := rw.Reader.Peek(n) // what is buffered can be peeked
+		b, _ := rw.Peek(n) // what is buffered can be peeked
 		h.sock.early = append([]byte(nil), b...)
 	}
 	return h.sock, bufio.NewReadWriter(bufio.NewReaderSize(h.sock, readBuffer), bufio.NewWriterSize(h.sock, writeBuffer)), nil

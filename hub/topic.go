@@ -263,7 +263,7 @@ func (h *Hub) attach(ctx context.Context, c *Conn, name string, from Position, g
 			t = &topic{name: name, changed: make(chan struct{})}
 			sh.topics[name] = t
 			sh.mu.Unlock()
-			h.startTopic(t)
+			h.startTopic(t) //nolint:contextcheck // others wait for it too, so it does not end with this one
 		} else {
 			sh.mu.Unlock()
 		}

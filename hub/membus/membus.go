@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -251,12 +252,9 @@ func (b *Bus) Subscribe(ctx context.Context, name string) error {
 	}
 	t := b.state.find(name, true)
 	defer t.mu.Unlock()
-	for _, n := range t.nodes {
-		if n == b {
-			return nil
-		}
+	if !slices.Contains(t.nodes, b) {
+		t.nodes = append(slices.Clip(t.nodes), b)
 	}
-	t.nodes = append(t.nodes[:len(t.nodes):len(t.nodes)], b)
 	return nil
 }
 

@@ -1,0 +1,459 @@
+package hub_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"omniservice/hub"
+	"omniservice/hub/membus"
+	"omniservice/omni"
+	"omniservice/omni/wire"
+)
+
+func TestResume(t *testing.T) {
+	t.Parallel()
+	bus := membus.New(membus.Options{Events: 50, Age: time.Nanosecond})
+	n := newNodeOn(t, bus, hub.Options{ReplayEvents: 40, ReplayBytes: 20_000}, desk{})
+	put := func(topic string, times int, data any) (pos hub.Position) {
+		for range times {
+			var err error
+			pos, err = n.Publish(t.Context(), topic, "x", data)
+			require.NoError(t, err)
+		}
+		return pos
+	}
+	<-time.After(2 * time.Millisecond)
+	now := put("group/g1", 100, count{1})
+	put("group/big", 30, string(make([]byte, 1000)))
+	at := func(topic string, offset int64) wire.TopicPosition {
+		return wire.TopicPosition{Topic: topic, Epoch: now.Epoch, Offset: offset}
+	}
+	for _, tc := range []struct {
+		name   string
+		resume []wire.TopicPosition
+		state  string
+		from   int64 // first event that comes; 0: none
+	}{
+		{"nothing asked", nil, wire.Fresh, 0},
+		{"another topic asked", []wire.TopicPosition{at("group/g9", 1)}, wire.Fresh, 0},
+		{"nothing missed", []wire.TopicPosition{at("group/g1", 100)}, wire.Recovered, 0},
+		{"one missed", []wire.TopicPosition{at("group/g1", 99)}, wire.Recovered, 100},
+		{"as many as may be", []wire.TopicPosition{at("group/g1", 60)}, wire.Recovered, 61},
+		{"more than may be", []wire.TopicPosition{at("group/g1", 59)}, wire.Reset, 0},
+		{"before the history", []wire.TopicPosition{at("group/g1", 10)}, wire.Reset, 0},
+		{"from the start", []wire.TopicPosition{at("group/g1", 0)}, wire.Reset, 0},
+		{"the future", []wire.TopicPosition{at("group/g1", 101)}, wire.Reset, 0},
+		{"a negative offset", []wire.TopicPosition{at("group/g1", -1)}, wire.Reset, 0},
+		{"another epoch", []wire.TopicPosition{{Topic: "group/g1", Epoch: "old", Offset: 99}}, wire.Reset, 0},
+		{"no epoch", []wire.TopicPosition{{Topic: "group/g1", Offset: 99}}, wire.Reset, 0},
+		{"too many bytes", []wire.TopicPosition{at("group/big", 0)}, wire.Reset, 0},
+	} {
+		topic := "group/g1"
+		if len(tc.resume) > 0 && tc.resume[0].Topic == "group/big" {
+			topic = "group/big"
+		}
+		last := now.Offset
+		if topic == "group/big" {
+			last = 30
+		}
+		c, in := n.connect(t, agent("ana-"+tc.name, topic), tc.resume...)
+		require.Equal(t, []wire.TopicState{{Topic: topic, Epoch: now.Epoch, Offset: last, State: tc.state}}, in.Topics, tc.name)
+		if tc.from > 0 {
+			for o := tc.from; o <= last; o++ {
+				require.Equal(t, o, c.next().Offset, tc.name)
+			}
+		}
+		require.NoError(t, n.Announce(t.Context(), topic, "end", nil))
+		require.Equal(t, "end", c.next().Type, tc.name)
+	}
+}
+
+// Events that are published while a client resumes come once each, in order, whatever the moment.
+func TestResumeMeetsPublish(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, hub.Options{PerUser: 2000}, desk{})
+	rounds, events := 1000, 4
+	known := map[string]wire.TopicPosition{}
+	topics := []string{"org/o1", "group/g1"}
+	for _, topic := range topics {
+		pos, err := n.Publish(t.Context(), topic, "x", count{0})
+		require.NoError(t, err)
+		known[topic] = wire.TopicPosition{Topic: topic, Epoch: pos.Epoch, Offset: pos.Offset}
+	}
+	for round := range rounds {
+		var wg sync.WaitGroup
+		begin := make(chan struct{})
+		for _, topic := range topics {
+			wg.Go(func() {
+				<-begin
+				for i := range events {
+					if _, err := n.Publish(t.Context(), topic, "x", count{i}); err != nil {
+						return
+					}
+				}
+			})
+		}
+		if round%2 == 0 { // some before, some while
+			close(begin)
+		}
+		c := n.dial(t)
+		c.send(wire.CmdConnect, wire.Connect{Ticket: ticket(agent("ana", topics...)), Resume: []wire.TopicPosition{known["org/o1"], known["group/g1"]}})
+		if round%2 == 1 {
+			close(begin)
+		}
+		f := c.next()
+		require.Equal(t, "ok", f.Type, "the answer comes before any event")
+		var in wire.Connected
+		require.NoError(t, json.Unmarshal(f.Data, &in))
+		for _, s := range in.Topics {
+			require.Equal(t, wire.Recovered, s.State)
+		}
+		want := int64(1 + (round+1)*events)
+		for known["org/o1"].Offset < want || known["group/g1"].Offset < want {
+			f := c.next()
+			k := known[f.Topic]
+			require.Equal(t, k.Offset+1, f.Offset, "round %d: %s", round, f.Topic)
+			k.Offset++
+			known[f.Topic] = k
+		}
+		wg.Wait()
+		require.NoError(t, c.ws.CloseNow())
+	}
+}
+
+// weak is a bus that can lose deliveries and refuse calls.
+type weak struct {
+	*membus.Bus
+	lose  atomic.Int32 // so many of the next durable deliveries
+	away  atomic.Bool
+	calls atomic.Int32 // of History
+
+	mu      sync.Mutex
+	deliver func(string, hub.Entry)
+	epoch   string // put on what is delivered and asked for, if set
+}
+
+var errAway = errors.New("the bus is away")
+
+func (w *weak) Start(ctx context.Context, deliver func(string, hub.Entry)) error {
+	w.deliver = deliver
+	return w.Bus.Start(ctx, func(topic string, e hub.Entry) {
+		if e.Offset > 0 && w.lose.Add(-1) >= 0 {
+			return
+		}
+		if epoch := w.renamed(); epoch != "" {
+			e.Epoch = epoch
+		}
+		deliver(topic, e)
+	})
+}
+
+func (w *weak) renamed() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.epoch
+}
+
+func (w *weak) Publish(ctx context.Context, topic string, e hub.Entry) (hub.Position, error) {
+	if w.away.Load() {
+		return hub.Position{}, errAway
+	}
+	return w.Bus.Publish(ctx, topic, e)
+}
+
+func (w *weak) Announce(ctx context.Context, topic string, e hub.Entry) error {
+	if w.away.Load() {
+		return errAway
+	}
+	return w.Bus.Announce(ctx, topic, e)
+}
+
+func (w *weak) Subscribe(ctx context.Context, topic string) error {
+	if w.away.Load() {
+		return errAway
+	}
+	return w.Bus.Subscribe(ctx, topic)
+}
+
+func (w *weak) Positions(ctx context.Context, topics []string) (map[string]hub.Position, error) {
+	if w.away.Load() {
+		return nil, errAway
+	}
+	m, err := w.Bus.Positions(ctx, topics)
+	if epoch := w.renamed(); epoch != "" {
+		for t, p := range m {
+			m[t] = hub.Position{Epoch: epoch, Offset: p.Offset}
+		}
+	}
+	return m, err
+}
+
+func (w *weak) History(ctx context.Context, topic string, since hub.Position, limit int) ([]hub.Entry, hub.Position, bool, error) {
+	w.calls.Add(1)
+	if w.away.Load() {
+		return nil, hub.Position{}, false, errAway
+	}
+	return w.Bus.History(ctx, topic, since, limit)
+}
+
+func offsets(frames []frame) (os []int64) {
+	for _, f := range frames {
+		if f.Type == "x" {
+			os = append(os, f.Offset)
+		}
+	}
+	return os
+}
+
+func publish(t *testing.T, h *hub.Hub, n int) {
+	for i := range n {
+		_, err := h.Publish(t.Context(), "org/o1", "x", count{i})
+		require.NoError(t, err)
+	}
+}
+
+// A delivery that the bus lost is fetched before what came after it.
+func TestHoleIsFilled(t *testing.T) {
+	t.Parallel()
+	for _, lost := range []int{1, 2, 50} {
+		t.Run(fmt.Sprint(lost), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := &weak{Bus: membus.New(membus.Options{})}
+				c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+				publish(t, c.Hub, 3)
+				bus.lose.Store(int32(lost))
+				publish(t, c.Hub, lost+5)
+				synctest.Wait()
+				frames, _, code := c.seen()
+				require.Zero(t, code)
+				want := make([]int64, lost+8)
+				for i := range want {
+					want[i] = int64(i + 1)
+				}
+				require.Equal(t, want, offsets(frames))
+				require.EqualValues(t, 1, c.Stats().Resyncs)
+				c.stop(t, bus)
+			})
+		})
+	}
+}
+
+// A loss that nothing follows is found by the next heartbeat at the latest.
+func TestLastEventLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		publish(t, c.Hub, 1)
+		bus.lose.Store(1)
+		publish(t, c.Hub, 1)
+		after(30 * time.Second)
+		frames, _, code := c.seen()
+		require.Zero(t, code)
+		require.Equal(t, []int64{1, 2}, offsets(frames))
+		c.stop(t, bus)
+	})
+}
+
+func TestForeignEpochSendsClientsToResume(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		publish(t, c.Hub, 1)
+		bus.deliver("org/o1", hub.Entry{Type: "x", Data: json.RawMessage(`1`), Offset: 2, Epoch: "another"})
+		synctest.Wait()
+		frames, _, code := c.seen()
+		require.Equal(t, hub.CloseResync, code)
+		require.Equal(t, []int64{1}, offsets(frames))
+		c.stop(t, bus)
+	})
+}
+
+func TestHistoryAway(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{true, false} {
+		t.Run(fmt.Sprint(back), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := &weak{Bus: membus.New(membus.Options{})}
+				c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+				publish(t, c.Hub, 1)
+				bus.lose.Store(1)
+				publish(t, c.Hub, 1)
+				now, err := bus.Bus.Positions(t.Context(), []string{"org/o1"})
+				require.NoError(t, err)
+				bus.away.Store(true)
+				_, err = bus.Bus.Publish(t.Context(), "org/o1", hub.Entry{Type: "x", Data: json.RawMessage(`3`)})
+				require.NoError(t, err)
+				synctest.Wait()
+				require.EqualValues(t, 2, now["org/o1"].Offset)
+				require.EqualValues(t, 1, bus.calls.Load())
+				if back {
+					bus.away.Store(false)
+				}
+				after(10 * time.Second)
+				frames, _, code := c.seen()
+				if back {
+					require.Zero(t, code)
+					require.Equal(t, []int64{1, 2, 3}, offsets(frames))
+				} else {
+					require.Equal(t, hub.CloseResync, code)
+					require.Equal(t, []int64{1}, offsets(frames), "nothing comes after a hole")
+				}
+				bus.away.Store(false)
+				c.stop(t, bus)
+			})
+		})
+	}
+}
+
+func TestHeartbeatFindsANewEpoch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		publish(t, c.Hub, 1)
+		bus.mu.Lock()
+		bus.epoch = "new"
+		bus.mu.Unlock()
+		after(26 * time.Second) // nothing is published: the heartbeat finds out
+		frames, _, code := c.seen()
+		require.Equal(t, hub.CloseResync, code)
+		require.Equal(t, []int64{1}, offsets(frames))
+		c.stop(t, bus)
+	})
+}
+
+// While the bus is away events wait, in order, and clients stay.
+func TestPublishWaitsForTheBus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{PendingPublishes: 11}, desk{}, agent("ana", "org/o1"))
+		publish(t, c.Hub, 1)
+		bus.away.Store(true)
+		for i := range 10 {
+			pos, err := c.Publish(t.Context(), "org/o1", "x", count{i + 1})
+			require.NoError(t, err)
+			require.Zero(t, pos)
+		}
+		require.ErrorIs(t, c.CloseUser(t.Context(), "o1", "ben", hub.CloseRemoved, ""), errAway)
+		_, err := c.Publish(t.Context(), "org/o1", "x", count{99})
+		require.ErrorIs(t, err, omni.ErrUnavailable)
+		require.Error(t, c.Announce(t.Context(), "org/o1", "typing", nil))
+		require.Equal(t, 11, c.Stats().Pending)
+		after(time.Minute)
+		frames, _, code := c.seen()
+		require.Zero(t, code)
+		require.Equal(t, []int64{1}, offsets(frames))
+		var beat wire.HeartbeatData
+		require.NoError(t, json.Unmarshal(frames[len(frames)-1].Data, &beat))
+		require.Empty(t, beat.Offsets, "nothing is claimed that the bus did not say")
+
+		bus.away.Store(false)
+		after(3 * time.Second)
+		require.Zero(t, c.Stats().Pending)
+		publish(t, c.Hub, 1)
+		synctest.Wait()
+		frames, _, _ = c.seen()
+		require.Equal(t, []int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, offsets(frames))
+		i := 0
+		for _, f := range frames {
+			if f.Type == "x" && f.Offset > 1 && f.Offset < 12 {
+				i++
+				require.Equal(t, i, number(t, f))
+			}
+		}
+		c.stop(t, bus)
+	})
+}
+
+func TestShutdownTellsWhatNeverReachedTheBus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		bus.away.Store(true)
+		publish(t, c.Hub, 3)
+		_ = c.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorContains(t, c.Shutdown(ctx), "3 events")
+		require.NoError(t, bus.Close())
+	})
+}
+
+func TestConnectWhileTheBusIsAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		h, err := hub.New(bus, hub.Options{})
+		require.NoError(t, err)
+		require.NoError(t, h.Start(t.Context()))
+		bus.away.Store(true)
+		r := dialPipe(t, h, desk{})
+		r.send(t, connectFrame(agent("ana", "org/o1")))
+		_, p, err := r.frame()
+		require.NoError(t, err)
+		require.Contains(t, string(p), `"type":"error"`)
+		code, _, _ := r.closed(t)
+		require.Equal(t, hub.CloseUnavailable, code)
+		_ = r.Close()
+
+		bus.away.Store(false)
+		again := dialPipe(t, h, desk{})
+		again.send(t, connectFrame(agent("ana", "org/o1")))
+		_, p, err = again.frame()
+		require.NoError(t, err)
+		require.Contains(t, string(p), `"type":"ok"`)
+		_ = again.Close()
+		require.NoError(t, h.Shutdown(t.Context()))
+		require.NoError(t, bus.Close())
+	})
+}
+
+// A client that comes from a faster node may know more than this node was given yet. It gets nothing twice.
+func TestResumeFromAFasterNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		bus.lose.Store(2) // here they are only late
+		publish(t, c.Hub, 2)
+		now, err := bus.Positions(t.Context(), []string{"org/o1"})
+		require.NoError(t, err)
+		ahead := dialPipe(t, c.Hub, desk{})
+		ahead.send(t, masked(text, command(1, wire.CmdConnect, wire.Connect{
+			Ticket: ticket(agent("ben", "org/o1")),
+			Resume: []wire.TopicPosition{{Topic: "org/o1", Epoch: now["org/o1"].Epoch, Offset: 2}},
+		})))
+		_, p, err := ahead.frame()
+		require.NoError(t, err)
+		require.Contains(t, string(p), `"offset":2,"state":"recovered"`)
+		es, _, _, err := bus.Bus.History(t.Context(), "org/o1", hub.Position{Epoch: now["org/o1"].Epoch}, 10)
+		require.NoError(t, err)
+		for _, e := range es {
+			bus.deliver("org/o1", e)
+		}
+		publish(t, c.Hub, 1)
+		_, p, err = ahead.frame()
+		require.NoError(t, err)
+		require.Contains(t, string(p), `"offset":3,`)
+		synctest.Wait()
+		frames, _, _ := c.seen()
+		require.Equal(t, []int64{1, 2, 3}, offsets(frames))
+		_ = ahead.Close()
+		c.stop(t, bus)
+	})
+}
