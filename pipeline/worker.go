@@ -112,7 +112,7 @@ func (l *leases) held(i int, now omni.Millis) bool {
 func (l *leases) set(i int, k omni.MessageQueueLock) (gained bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	gained = l.locks[i].Token != k.Token
+	gained = l.locks[i].Owner == ""
 	l.locks[i] = k
 	return gained
 }
