@@ -155,6 +155,18 @@ describe("WG10 sending", () => {
     expect(texts(chat)).toEqual(["hello"]);
   });
 
+  test.each(["conflict", "unauthenticated", "unavailable"] as const)("%s is tried again by itself", async (code) => {
+    const chat = await opened();
+    b.refuse = new OmniError({ code, message: "not now" });
+    chat.send("hello");
+    await settle();
+    expect(chat.waiting.value).toMatchObject([{ text: "hello" }]);
+    expect(chat.waiting.value[0]?.failed).toBeUndefined();
+    b.refuse = undefined;
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(texts(chat)).toEqual(["hello"]);
+  });
+
   test("a refusal says why, holds nothing else up, and can be tried again or deleted", async () => {
     const told: string[] = [];
     const chat = await opened(memoryKeep(), told);

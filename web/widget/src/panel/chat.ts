@@ -383,10 +383,11 @@ export class Chat {
       return undefined;
     } catch (e) {
       // No answer: it may have arrived. The same client id again makes no second message.
-      // A session that ended is renewed with the connection.
-      if (!(e instanceof OmniError) || e.temporary || e.code === "unauthenticated")
-        return (e instanceof OmniError && e.retryAfterMs) || 3000;
-      this.queue.put({ ...w, failed: e.message || "The message was not accepted." });
+      // A session that ended is renewed with the connection; who lost a race to another message tries again.
+      const known = e instanceof OmniError ? e : undefined;
+      if (!known || known.temporary || known.code === "unauthenticated" || known.code === "conflict")
+        return known?.retryAfterMs || 3000;
+      this.queue.put({ ...w, failed: known.message || "The message was not accepted." });
       this.waiting.value = this.queue.all();
       this.o.tell("error");
       return undefined;
