@@ -77,24 +77,25 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// Events that are published while a client resumes come once each, in order, whatever the moment.
+// Events that are published while a client resumes come once each, in order, whatever the moment: of topics that the
+// node follows already, and of one that it is only beginning to follow.
 func TestResumeMeetsPublish(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{PerUser: 2000}, desk{})
-	rounds, events := 1000, 4
+	const rounds, events = 1000, 4
 	known := map[string]wire.TopicPosition{}
-	topics := []string{"org/o1", "group/g1"}
-	for _, topic := range topics {
-		pos, err := n.Publish(t.Context(), topic, "x", count{0})
-		require.NoError(t, err)
-		known[topic] = wire.TopicPosition{Topic: topic, Epoch: pos.Epoch, Offset: pos.Offset}
-	}
+	begin, err := n.Publish(t.Context(), "org/o1", "x", count{0})
+	require.NoError(t, err)
+	known["org/o1"] = wire.TopicPosition{Topic: "org/o1", Epoch: begin.Epoch, Offset: begin.Offset}
 	for round := range rounds {
+		newest := fmt.Sprintf("group/%d", round)
+		known[newest] = wire.TopicPosition{Topic: newest, Epoch: begin.Epoch}
+		topics := []string{"org/o1", newest}
 		var wg sync.WaitGroup
-		begin := make(chan struct{})
+		start := make(chan struct{})
 		for _, topic := range topics {
 			wg.Go(func() {
-				<-begin
+				<-start
 				for i := range events {
 					if _, err := n.Publish(t.Context(), topic, "x", count{i}); err != nil {
 						return
@@ -102,13 +103,13 @@ func TestResumeMeetsPublish(t *testing.T) {
 				}
 			})
 		}
-		if round%2 == 0 { // some before, some while
-			close(begin)
-		}
 		c := n.dial(t)
-		c.send(wire.CmdConnect, wire.Connect{Ticket: ticket(agent("ana", topics...)), Resume: []wire.TopicPosition{known["org/o1"], known["group/g1"]}})
-		if round%2 == 1 {
-			close(begin)
+		if round%2 == 0 { // rather before
+			close(start)
+		}
+		c.send(wire.CmdConnect, wire.Connect{Ticket: ticket(agent("ana", topics...)), Resume: []wire.TopicPosition{known["org/o1"], known[newest]}})
+		if round%2 == 1 { // rather while
+			close(start)
 		}
 		f := c.next()
 		require.Equal(t, "ok", f.Type, "the answer comes before any event")
@@ -117,8 +118,7 @@ func TestResumeMeetsPublish(t *testing.T) {
 		for _, s := range in.Topics {
 			require.Equal(t, wire.Recovered, s.State)
 		}
-		want := int64(1 + (round+1)*events)
-		for known["org/o1"].Offset < want || known["group/g1"].Offset < want {
+		for known["org/o1"].Offset < int64(1+(round+1)*events) || known[newest].Offset < events {
 			f := c.next()
 			k := known[f.Topic]
 			require.Equal(t, k.Offset+1, f.Offset, "round %d: %s", round, f.Topic)
@@ -126,6 +126,7 @@ func TestResumeMeetsPublish(t *testing.T) {
 			known[f.Topic] = k
 		}
 		wg.Wait()
+		delete(known, newest)
 		require.NoError(t, c.ws.CloseNow())
 	}
 }
@@ -139,6 +140,7 @@ type weak struct {
 
 	mu      sync.Mutex
 	deliver func(string, hub.Entry)
+	asked   func() // called once, between the answer of Positions and its arrival
 	epoch   string // put on what is delivered and asked for, if set
 }
 
@@ -189,6 +191,10 @@ func (w *weak) Positions(ctx context.Context, topics []string) (map[string]hub.P
 		return nil, errAway
 	}
 	m, err := w.Bus.Positions(ctx, topics)
+	if asked := w.asked; asked != nil {
+		w.asked = nil
+		asked()
+	}
 	if epoch := w.renamed(); epoch != "" {
 		for t, p := range m {
 			m[t] = hub.Position{Epoch: epoch, Offset: p.Offset}
@@ -450,10 +456,34 @@ func TestResumeFromAFasterNode(t *testing.T) {
 		_, p, err = ahead.frame()
 		require.NoError(t, err)
 		require.Contains(t, string(p), `"offset":3,`)
+		require.NotContains(t, string(p), "\n", "and nothing before it")
 		synctest.Wait()
 		frames, _, _ := c.seen()
 		require.Equal(t, []int64{1, 2, 3}, offsets(frames))
 		_ = ahead.Close()
+		c.stop(t, bus)
+	})
+}
+
+// An event that comes after the bus has said where a topic stands, and before the hub has heard it, is not lost.
+func TestEventWhileTopicStarts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		_, err := bus.Bus.Publish(t.Context(), "org/o1", hub.Entry{Type: "x", Data: json.RawMessage(`1`)})
+		require.NoError(t, err)
+		bus.asked = func() {
+			_, err := bus.Bus.Publish(t.Context(), "org/o1", hub.Entry{Type: "x", Data: json.RawMessage(`2`)})
+			require.NoError(t, err)
+		}
+		c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+		publish(t, c.Hub, 1)
+		synctest.Wait()
+		frames, _, _ := c.seen()
+		var in wire.Connected
+		require.NoError(t, json.Unmarshal(frames[0].Data, &in))
+		require.EqualValues(t, 2, in.Topics[0].Offset)
+		require.Equal(t, []int64{3}, offsets(frames))
 		c.stop(t, bus)
 	})
 }
