@@ -47,7 +47,6 @@ var Roles = map[string][]omni.Role{
 	"livechat-session":       everyone,
 	"livechat-messages":      visitors,
 	"livechat-message-send":  visitors,
-	"livechat-read":          visitors,
 	"ws:auth.refresh":        staff,
 	"ws:message.send":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
 	"ws:message.read":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},

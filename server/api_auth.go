@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"omniservice/omni"
+	"omniservice/server/auth"
+)
+
+// Names of the cookies of a browser's login.
+const (
+	refreshCookie = "omni_refresh" // HttpOnly, sent to auth only
+	csrfCookie    = "omni_csrf"    // read by the page, which sends it back as X-CSRF-Token
+	refreshPath   = "/api/v1/auth"
+)
+
+// SessionBody is a login.
+type SessionBody struct {
+	AccessToken  string           `json:"accessToken" doc:"For the Authorization header; lives 15 minutes"`
+	ExpiresAt    omni.Millis      `json:"expiresAt"`
+	RefreshToken string           `json:"refreshToken,omitempty" doc:"Programs only; works once. Browsers get it as a cookie"`
+	User         UserBody         `json:"user"`
+	Organisation OrganisationBody `json:"organisation"`
+}
+
+type loginInput struct {
+	Body struct {
+		Email        string `json:"email,omitempty" maxLength:"254"`
+		Password     string `json:"password,omitempty" maxLength:"1024"`
+		LoginToken   string `json:"loginToken,omitempty" maxLength:"200" doc:"From a login link, instead of e-mail and password"`
+		Programmatic bool   `json:"programmatic,omitempty" doc:"Answer the refresh token in the body instead of cookies"`
+	}
+}
+
+// refreshInput is what shows a refresh token: a cookie with its CSRF token, or the body.
+type refreshInput struct {
+	Refresh    string `cookie:"omni_refresh" maxLength:"200"`
+	CSRFCookie string `cookie:"omni_csrf" maxLength:"200"`
+	CSRFHeader string `header:"X-CSRF-Token" maxLength:"200"`
+	Body       *struct {
+		RefreshToken string `json:"refreshToken,omitempty" maxLength:"200"`
+	} `required:"false"`
+}
+
+// token returns the refresh token, and whether it came in a cookie.
+func (in *refreshInput) token() (token string, cookie bool, err error) {
+	if in.Body != nil && in.Body.RefreshToken != "" {
+		return in.Body.RefreshToken, false, nil
+	}
+	if in.Refresh != "" && !auth.CheckCSRF(in.Refresh, in.CSRFCookie, in.CSRFHeader) {
+		return "", true, omni.Problemf(omni.ErrForbidden, "The header X-CSRF-Token must hold the cookie %s.", csrfCookie)
+	}
+	return in.Refresh, true, nil
+}
+
+type sessionOutput struct {
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+	Body      SessionBody
+}
+
+type cookiesOutput struct {
+	SetCookie []http.Cookie `header:"Set-Cookie"`
+}
+
+type passwordInput struct {
+	Body struct {
+		Current  string `json:"current,omitempty" maxLength:"1024" doc:"Needed if a password is set"`
+		Password string `json:"password" maxLength:"1024" doc:"At least 12 characters"`
+	}
+}
+
+func (s *Server) apiAuth() {
+	register(s, endpoint{
+		id: "auth-login", method: http.MethodPost, path: "/api/v1/auth/login", tag: "auth",
+		summary: "Log in with e-mail and password, or with a login link's token",
+	}, s.login)
+	register(s, endpoint{
+		id: "auth-refresh", method: http.MethodPost, path: "/api/v1/auth/refresh", tag: "auth",
+		summary: "Exchange the refresh token, which works once, for a new login",
+	}, s.refresh)
+	register(s, endpoint{
+		id: "auth-logout", method: http.MethodPost, path: "/api/v1/auth/logout", tag: "auth", status: http.StatusNoContent,
+		summary: "End the session and its sockets",
+	}, s.logout)
+	register(s, endpoint{
+		id: "auth-password", method: http.MethodPost, path: "/api/v1/auth/password", tag: "auth", status: http.StatusNoContent,
+		summary: "Set one's own password; ends all other sessions",
+	}, s.setPassword)
+}
+
+func (s *Server) login(ctx context.Context, _ auth.Principal, in *loginInput) (*sessionOutput, error) {
+	var l auth.Login
+	var err error
+	switch b := in.Body; {
+	case b.LoginToken != "" && b.Email == "" && b.Password == "":
+		l, err = s.auth.Link(ctx, b.LoginToken, peerOf(ctx))
+	case b.LoginToken == "" && b.Email != "" && b.Password != "":
+		l, err = s.auth.Password(ctx, b.Email, b.Password, peerOf(ctx))
+	default:
+		return nil, omni.Problemf(omni.ErrInvalid, "Give email and password, or loginToken.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.session(ctx, l, !in.Body.Programmatic)
+}
+
+func (s *Server) refresh(ctx context.Context, _ auth.Principal, in *refreshInput) (*sessionOutput, error) {
+	token, cookie, err := in.token()
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.auth.Refresh(ctx, token, peerOf(ctx))
+	if err != nil {
+		var reused *auth.ReusedError
+		if errors.As(err, &reused) {
+			s.closeSession(ctx, reused.Tenant.OrganisationID, reused.SessionID, "session ended")
+		}
+		if cookie && token != "" && errors.Is(err, omni.ErrUnauthenticated) {
+			h := http.Header{}
+			for _, c := range s.noCookies() {
+				h.Add("Set-Cookie", c.String())
+			}
+			err = &withHeader{h, err}
+		}
+		return nil, err
+	}
+	return s.session(ctx, l, cookie)
+}
+
+func (s *Server) logout(ctx context.Context, _ auth.Principal, in *refreshInput) (*cookiesOutput, error) {
+	token, _, err := in.token()
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.auth.Owner(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.auth.Logout(ctx, p); err != nil {
+		return nil, err
+	}
+	if p.SessionID != "" {
+		s.closeSession(ctx, p.Tenant.OrganisationID, p.SessionID, "logged out")
+	}
+	return &cookiesOutput{SetCookie: s.noCookies()}, nil
+}
+
+func (s *Server) setPassword(ctx context.Context, p auth.Principal, in *passwordInput) (*cookiesOutput, error) {
+	u, err := s.d.Store.User(ctx, p.Tenant, p.Tenant.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if u.PasswordHash != "" {
+		if err := s.auth.CheckCurrent(ctx, u, in.Body.Current, peerOf(ctx)); err != nil {
+			return nil, err
+		}
+	}
+	if u.PasswordHash, err = auth.HashPassword(in.Body.Password); err != nil {
+		return nil, err
+	}
+	if u, err = s.d.Store.UpdateUser(ctx, p.Tenant, u); err != nil {
+		return nil, err
+	}
+	if err := s.audit(ctx, p, "user.password", u.ID, nil); err != nil {
+		return nil, err
+	}
+	ended, err := s.auth.EndUser(ctx, p.Tenant, u.ID)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.auth.Begin(ctx, u, "password change")
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ended {
+		s.closeSession(ctx, p.Tenant.OrganisationID, id, "password changed")
+	}
+	return &cookiesOutput{SetCookie: s.cookies(l)}, nil
+}
+
+func (s *Server) session(ctx context.Context, l auth.Login, cookie bool) (*sessionOutput, error) {
+	org, err := s.d.Store.Organisation(ctx, l.Principal.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	out := &sessionOutput{Body: SessionBody{
+		AccessToken: l.Access, ExpiresAt: l.AccessExpires, User: newUser(l.User), Organisation: newOrganisation(org),
+	}}
+	if cookie {
+		out.SetCookie = s.cookies(l)
+	} else {
+		out.Body.RefreshToken = l.Refresh
+	}
+	return out, nil
+}
+
+func (s *Server) cookies(l auth.Login) []http.Cookie {
+	age := int(time.Duration(l.RefreshExpires-s.millis()) * time.Millisecond / time.Second)
+	return []http.Cookie{
+		{Name: refreshCookie, Value: l.Refresh, Path: refreshPath, MaxAge: age, HttpOnly: true, Secure: s.https, SameSite: http.SameSiteStrictMode},
+		{Name: csrfCookie, Value: auth.CSRF(l.Refresh), Path: "/", MaxAge: age, Secure: s.https, SameSite: http.SameSiteStrictMode},
+	}
+}
+
+func (s *Server) noCookies() []http.Cookie {
+	return []http.Cookie{
+		{Name: refreshCookie, Path: refreshPath, MaxAge: -1, HttpOnly: true, Secure: s.https, SameSite: http.SameSiteStrictMode},
+		{Name: csrfCookie, Path: "/", MaxAge: -1, Secure: s.https, SameSite: http.SameSiteStrictMode},
+	}
+}

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+
+	"omniservice/carriers"
+	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/pipeline"
+	"omniservice/store"
+)
+
+// Pipeline is what the server needs of the pipeline: *pipeline.Pipeline is one.
+type Pipeline interface {
+	Account(ctx context.Context, publicID string) (*pipeline.Account, error)
+	AccountByID(ctx context.Context, t omni.Tenant, id string) (*pipeline.Account, error)
+	CheckAccount(rec omni.CarrierAccount) error
+	WebhookURL(rec omni.CarrierAccount) string
+	Forget(kind, id string)
+	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed) error
+	Kick()
+
+	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)
+	Topics(ctx context.Context, a Actor) ([]string, error)
+	Interaction(ctx context.Context, a Actor, id string) (omni.Interaction, error)
+	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
+	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
+	Typing(ctx context.Context, a Actor, c wire.TypingCommand) error
+	Claim(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
+	Release(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
+	Resolve(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
+	Reopen(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
+	Assign(ctx context.Context, a Actor, c wire.AssignInteraction) (omni.Interaction, error)
+
+	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error
+	VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error
+	VisitorInteraction(ctx context.Context, v omni.Visitor) (omni.Interaction, error)
+	VisitorMessages(ctx context.Context, v omni.Visitor, w store.MessageWindow) ([]omni.ServiceMessage, error)
+	VisitorView(ctx context.Context, m omni.ServiceMessage) wire.VisitorMessage
+}
+
+// Actor is on whose behalf the pipeline acts.
+type Actor = pipeline.Actor
