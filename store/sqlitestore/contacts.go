@@ -38,13 +38,17 @@ type resolved struct {
 }
 
 // lookUp finds the identity of want's address, with its contact.
-func lookUp(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdentity) (r resolved, err error) {
-	r.identity, err = queryOne(ctx, c, sqlIdentityByAddress, scanIdentityRow, t.OrganisationID, string(want.ChannelType), want.Address)
-	if err != nil {
-		return r, err
-	}
-	r.contact, err = queryOne(ctx, c, sqlContact, contacts.scan, r.identity.ContactID, t.OrganisationID)
-	return r, err
+func lookUp(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdentity) (resolved, error) {
+	return queryOne(ctx, c, sqlIdentityAndContact, func(r scanner) (v resolved, err error) {
+		var identity, contact []byte
+		if err := r.Scan(&identity, &v.identity.consentAt, &contact); err != nil {
+			return v, err
+		}
+		if err := json.Unmarshal(identity, &v.identity.ContactIdentity); err != nil {
+			return v, err
+		}
+		return v, json.Unmarshal(contact, &v.contact)
+	}, t.OrganisationID, string(want.ChannelType), want.Address)
 }
 
 // named reports whether a name in want changes nothing.

@@ -78,6 +78,7 @@ const (
 	sqlIdentityInsert
 	sqlIdentity
 	sqlIdentityByAddress
+	sqlIdentityAndContact
 	sqlIdentities
 	sqlIdentityUpdate
 	sqlConsentAdd
@@ -250,8 +251,10 @@ var statements = [stmtCount]string{
 	sqlIdentityInsert:    `INSERT INTO identities (id, org, doc, contact_id, family, address, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
 	sqlIdentity:          `SELECT doc, consent_at FROM identities WHERE id = ?1 AND org = ?2`,
 	sqlIdentityByAddress: `SELECT doc, consent_at FROM identities WHERE org = ?1 AND family = ?2 AND address = ?3`,
-	sqlIdentities:        `SELECT doc, consent_at FROM identities WHERE org = ?1 AND contact_id = ?2 ORDER BY created_at, id`,
-	sqlIdentityUpdate:    `UPDATE identities SET doc = ?3, consent_at = ?4 WHERE id = ?1 AND org = ?2`,
+	sqlIdentityAndContact: `SELECT i.doc, i.consent_at, c.doc FROM identities i JOIN contacts c ON c.id = i.contact_id AND c.org = i.org
+		WHERE i.org = ?1 AND i.family = ?2 AND i.address = ?3`,
+	sqlIdentities:     `SELECT doc, consent_at FROM identities WHERE org = ?1 AND contact_id = ?2 ORDER BY created_at, id`,
+	sqlIdentityUpdate: `UPDATE identities SET doc = ?3, consent_at = ?4 WHERE id = ?1 AND org = ?2`,
 	sqlConsentAdd: `INSERT INTO consents (identity_id, org, opted_out, said_by, user_id, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (identity_id, at, opted_out, said_by, user_id) DO NOTHING`,
 
