@@ -5,7 +5,8 @@
 //   - Every call on an organisation's data takes its omni.Tenant; another organisation's records are
 //     omni.ErrNotFound, as if they did not exist. The few calls without one (Doors, queues, locks) say why.
 //   - A write that returned nil is durable. A write that returned an error wrapping omni.ErrUnavailable may or may
-//     not have happened; every write is safe to repeat with the same ids.
+//     not have happened; every write is safe to repeat with the same ids: creating the very same record again is no error.
+//   - A record that names another organisation than the tenant is omni.ErrNotFound too.
 //   - Values are copies: a caller may change what it got or gave.
 //   - Lists are paged by cursor, say their order, and give at most MaxPage items.
 //   - Errors wrap the kinds of package omni.
@@ -55,7 +56,7 @@ type Store interface {
 	Doors
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
-	// set-aside webhooks. It returns how many records went.
+	// set-aside webhooks, fragments. It returns how many records went.
 	Sweep(ctx context.Context, now omni.Millis) (int, error)
 	// Ping reports whether the store can read and write now.
 	Ping(ctx context.Context) error
@@ -99,6 +100,7 @@ type Sessions interface {
 	// RotateSession replaces the refresh hash if old is the current one; else omni.ErrConflict and nothing changes.
 	// An ended session is omni.ErrNotFound.
 	RotateSession(ctx context.Context, t omni.Tenant, id, old, next string, expires omni.Millis) (omni.Session, error)
+	// EndSession ends a session. One that has ended stays as it was, and is no error.
 	EndSession(ctx context.Context, t omni.Tenant, id string, at omni.Millis) error
 	// EndSessions ends all sessions of a user and returns their ids.
 	EndSessions(ctx context.Context, t omni.Tenant, userID string, at omni.Millis) ([]string, error)
@@ -158,6 +160,7 @@ type Contacts interface {
 	UpdateContact(ctx context.Context, t omni.Tenant, c omni.Contact) (omni.Contact, error)
 	Contacts(ctx context.Context, t omni.Tenant, p Page) (List[omni.Contact], error) // newest first
 	// SetConsent records u and makes it the identity's state, unless a newer one is there. changed tells whether the state did.
+	// An address without an identity is omni.ErrNotFound, and nothing is recorded.
 	SetConsent(ctx context.Context, u omni.ConsentUpdate) (i omni.ContactIdentity, changed bool, err error)
 }
 
@@ -200,7 +203,8 @@ type Counts struct {
 type Interactions interface {
 	// OpenInteraction returns the interaction of want.IdentityID and want.DigitalChannelID that is not resolved. If there
 	// is none, it reopens the newest one resolved at or after reopenSince, else it creates want. Of any number of
-	// callers at the same instant one creates or reopens; the others find.
+	// callers at the same instant one creates or reopens; the others find. Reopening raises Version, clears ResolvedAt and
+	// ResolvedBy and leaves the owner.
 	OpenInteraction(ctx context.Context, t omni.Tenant, want omni.Interaction, reopenSince omni.Millis) (omni.Interaction, OpenOutcome, error)
 	Interaction(ctx context.Context, t omni.Tenant, id string) (omni.Interaction, error)
 	// ChangeInteraction applies c if the stored Version is version, and raises it; else it returns the stored
@@ -227,8 +231,9 @@ type MessageWindow struct {
 type Messages interface {
 	// AppendMessage stores m as the next of its interaction: it sets Sequence, raises the interaction's LastSequence and
 	// what lists show of it (preview, unread, waiting), and if m is outbound and not LiveChat puts it into the outbox,
-	// all in one step. If a message with the same (digital channel, carrier message id), or the same
-	// (interaction, ClientID), is there already, nothing changes, and that one is returned with created false.
+	// all in one step. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
+	// looked at: Appended has it. If a message with the same (digital channel, carrier message id), or the same
+	// (interaction, ClientID), or the same ID, is there already, nothing changes, and that one is returned with created false.
 	AppendMessage(ctx context.Context, t omni.Tenant, m omni.ServiceMessage) (Appended, error)
 	Message(ctx context.Context, t omni.Tenant, id string) (omni.ServiceMessage, error)
 	MessageByCarrierID(ctx context.Context, t omni.Tenant, channelID, carrierMessageID string) (omni.ServiceMessage, error)
@@ -236,7 +241,8 @@ type Messages interface {
 	// ApplyStatus moves a message to s.Status if that ranks higher than its own, and appends to its history. The message
 	// is the one with s.MessageID, else the one with s.CarrierMessageID, in s.DigitalChannelID. applied is false if the
 	// rank was not higher. If there is no such message yet the status is kept for a day, applied by the call that
-	// stores the carrier's id (MarkSent), and omni.ErrNotFound is returned.
+	// stores the carrier's id (MarkSent), and omni.ErrNotFound is returned. A message without a carrier's id takes that of
+	// s. One that is shown to have gone or failed (sent or higher) leaves the outbox.
 	ApplyStatus(ctx context.Context, t omni.Tenant, s omni.DeliveryStatus) (m omni.ServiceMessage, applied bool, err error)
 }
 
@@ -334,18 +340,22 @@ type OutboxItem struct {
 // send it are stored in one step. It spans organisations like Inbox.
 type Outbox interface {
 	// PendingOutbox returns what may be tried at now in the given partitions, oldest first. Of one recipient and channel
-	// only the oldest is given, whether it is due or not, so that order is kept.
+	// only the oldest is looked at: while it is not due, none of them is given, so that order is kept. One whose
+	// SendingAt is set is given too.
 	PendingOutbox(ctx context.Context, partitions []int, now omni.Millis, limit int) ([]OutboxItem, error)
-	// MarkSending notes, durably, that a send begins.
+	// MarkSending notes, durably, that a send begins. If one has begun that is omni.ErrConflict, and a message that is not
+	// in the outbox omni.ErrNotFound: in both cases it is not for the caller to send.
 	MarkSending(ctx context.Context, t omni.Tenant, messageID string, at omni.Millis) error
 	// MarkSent takes a message out of the outbox, stores the carrier's id, raises its status, and applies statuses that
-	// came early. It returns the message as it is then.
+	// came early. It returns the message as it is then. A carrier's id that another message of the channel has is left out.
 	MarkSent(ctx context.Context, t omni.Tenant, messageID, carrierMessageID string, segments int, s omni.DeliveryStatus) (omni.ServiceMessage, error)
-	// MarkRetry puts a message back for later.
+	// MarkRetry puts a message back for later: its status stays, reason, code and history take what is new in s. One that
+	// has left the outbox is omni.ErrConflict.
 	MarkRetry(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis, s omni.DeliveryStatus) error
 	// MarkEnded takes a message out of the outbox with a final status: failed, or unknown.
 	MarkEnded(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
-	// NextOutbox returns the earliest NotBefore of the given partitions, 0 if nothing waits.
+	// NextOutbox returns the earliest NotBefore of the given partitions, 0 if nothing waits: at least 1 for what is due at
+	// once. Messages behind others of their recipient, and those being sent, do not count.
 	NextOutbox(ctx context.Context, partitions []int) (omni.Millis, error)
 }
 
