@@ -196,7 +196,7 @@ func (s *Server) apiInteractions() {
 
 // topics says where the caller's topics stand. It is read before a list, so that the list is at least as new.
 func (s *Server) topics(ctx context.Context, p auth.Principal) ([]wire.TopicPosition, error) {
-	names, err := s.d.Pipeline.Topics(ctx, actor(p))
+	names, err := s.grants(ctx, p)
 	if err != nil {
 		return nil, err
 	}

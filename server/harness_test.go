@@ -372,6 +372,20 @@ func (s *system) connect(path, origin string, data wire.Connect) (*socket, wire.
 // command sends a command and waits for its answer; events that come first are kept.
 func (k *socket) command(typ string, data any) frame {
 	k.t.Helper()
+	k.write(typ, data)
+	for {
+		f, err := k.read()
+		require.NoError(k.t, err)
+		if f.ID == k.next {
+			return f
+		}
+		k.seen = append(k.seen, wire.Event{Type: f.Type, Topic: f.Topic, Offset: f.Offset, Data: f.Data})
+	}
+}
+
+// write sends a command.
+func (k *socket) write(typ string, data any) {
+	k.t.Helper()
 	k.next++
 	var raw json.RawMessage
 	switch d := data.(type) {
@@ -385,14 +399,6 @@ func (k *socket) command(typ string, data any) frame {
 	b, err := json.Marshal(wire.Command{ID: k.next, Type: typ, Data: raw})
 	require.NoError(k.t, err)
 	require.NoError(k.t, k.c.Write(k.t.Context(), websocket.MessageText, b))
-	for {
-		f, err := k.read()
-		require.NoError(k.t, err)
-		if f.ID == k.next {
-			return f
-		}
-		k.seen = append(k.seen, wire.Event{Type: f.Type, Topic: f.Topic, Offset: f.Offset, Data: f.Data})
-	}
 }
 
 // event waits for an event of a type.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -66,7 +68,19 @@ func (s *Server) Regrant(ctx context.Context, h hub.Principal) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.d.Pipeline.Topics(ctx, actor(p))
+	return s.grants(ctx, p)
+}
+
+// grants are the topics of an agent or a program. A program is no user, so it has no user's topic.
+func (s *Server) grants(ctx context.Context, p auth.Principal) ([]string, error) {
+	topics, err := s.d.Pipeline.Topics(ctx, actor(p))
+	if err != nil {
+		return nil, err
+	}
+	if p.KeyID != "" {
+		topics = slices.DeleteFunc(topics, func(t string) bool { return strings.HasPrefix(t, omni.UserTopic("")) })
+	}
+	return topics, nil
 }
 
 // closeSession closes the sockets of a login or API key on all nodes.
@@ -100,7 +114,7 @@ func (a agents) Authenticate(ctx context.Context, c wire.Connect, from hub.Peer)
 	if err != nil {
 		return hub.Principal{}, err
 	}
-	topics, err := a.s.d.Pipeline.Topics(ctx, actor(p))
+	topics, err := a.s.grants(ctx, p)
 	if err != nil {
 		return hub.Principal{}, err
 	}
