@@ -169,6 +169,8 @@ const (
 )
 
 // Parameters ?1 and ?2 are an id and the organisation, or the organisation alone, wherever a record is named.
+//
+//nolint:gosec // it takes the names of tokens and keys for credentials
 var statements = [stmtCount]string{
 	sqlBegin:         `BEGIN IMMEDIATE`,
 	sqlBeginRead:     `BEGIN`,

@@ -53,8 +53,8 @@ func fillValue(v reflect.Value, n *int) {
 			v.Set(reflect.ValueOf(time.Date(2026, 3, 4, 5, 6, 7, 8e6, time.UTC)))
 			return
 		}
-		for i := range v.NumField() {
-			fillValue(v.Field(i), n)
+		for _, f := range v.Fields() {
+			fillValue(f, n)
 		}
 	default:
 		panic("no value for " + v.Type().String())
