@@ -11,16 +11,8 @@ import { ErrorBoundary } from "./ui/ErrorBoundary";
 
 const InboxPage = lazy(() => import("./inbox/InboxPage"));
 
-const theme = createTheme({
-  primaryColor: "blue",
-  primaryShade: { light: 8, dark: 8 },
-  autoContrast: true,
-  fontFamily: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
-  fontSizes: { xs: "13px", sm: "14px", md: "14px" },
-  defaultRadius: 8,
-  cursorType: "pointer",
-  respectReducedMotion: true,
-});
+// Sizes and colours are those of ui/global.css: the theme's own variables are not written into the page.
+const theme = createTheme({ cursorType: "pointer", respectReducedMotion: true });
 
 const schemes = localStorageColorSchemeManager({ key: "omni.colours" });
 

@@ -79,7 +79,10 @@ function Header({ interaction: i, view, layout }: { interaction: Interaction } &
         await live.act(run);
         announce(done);
       } catch (e) {
-        setTrouble({ text: troubleText(e), requestId: e instanceof OmniError ? e.requestId : "" });
+        setTrouble({
+          text: troubleText(e),
+          requestId: e instanceof OmniError && e.code !== "conflict" ? e.requestId : "",
+        });
       } finally {
         setBusy(false);
       }

@@ -1,6 +1,6 @@
 import { Drawer } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { type CSSProperties, type ReactNode, useEffect, useState } from "react";
 import { Link, matchPath, useLocation } from "react-router";
 import type { View } from "../api/records";
 import { useMe } from "../api/session";
@@ -72,19 +72,13 @@ function Columns({ view, conversationId }: { view: View; conversationId: string 
       <Rail horizontal={!layout.rail} />
       <div className={s.columns}>
         {showList && (
-          <section
-            className={s.list}
-            style={listWidth ? { width: listWidth } : { flex: 1 }}
-            id="list"
-            tabIndex={-1}
-            aria-label={t("list.label")}
-          >
+          <ListColumn className={s.list} style={listWidth ? { width: listWidth } : { flex: 1 }} main={!showThread}>
             <ErrorBoundary resetKey={view}>
               <ConversationList view={view} conversationId={conversationId} />
             </ErrorBoundary>
-          </section>
+            {layout.rail && <Resizer column="list" side="end" />}
+          </ListColumn>
         )}
-        {showList && layout.rail && <Resizer column="list" side="end" />}
         {showThread && (
           <main className={s.main}>
             <ErrorBoundary resetKey={conversationId}>
@@ -100,14 +94,14 @@ function Columns({ view, conversationId }: { view: View; conversationId: string 
           </main>
         )}
         {layout.contactColumn && conversationId && (
-          <>
+          <aside className={s.contact} style={{ width: widths.contact }} aria-label={t("contact.label")}>
             <Resizer column="contact" side="start" />
-            <aside className={s.contact} style={{ width: widths.contact }} aria-label={t("contact.label")}>
+            <div className={s.grow}>
               <ErrorBoundary resetKey={conversationId}>
                 <ContactPanel conversationId={conversationId} />
               </ErrorBoundary>
-            </aside>
-          </>
+            </div>
+          </aside>
         )}
       </div>
       {!layout.contactColumn && conversationId && (
@@ -125,6 +119,29 @@ function Columns({ view, conversationId }: { view: View; conversationId: string 
       )}
       <Help />
     </div>
+  );
+}
+
+/** The list is a labelled region beside the conversation, and the main thing where there is room for nothing else. */
+function ListColumn(props: {
+  className: string | undefined;
+  style: CSSProperties;
+  main: boolean;
+  children: ReactNode;
+}) {
+  const rest = { className: props.className, style: props.style, id: "list", tabIndex: -1 };
+  if (!props.main) {
+    return (
+      <section {...rest} aria-label={t("list.label")}>
+        {props.children}
+      </section>
+    );
+  }
+  return (
+    <main {...rest}>
+      <h1 className="sr-only">{t("list.label")}</h1>
+      {props.children}
+    </main>
   );
 }
 

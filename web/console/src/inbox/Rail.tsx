@@ -24,7 +24,7 @@ export function Rail({ horizontal }: { horizontal: boolean }) {
   return (
     <nav className={horizontal ? s.bar : s.rail} aria-label={t("rail.label")}>
       <Tooltip label={t("rail.inbox")} position={side}>
-        <NavLink to="/inbox/mine" className={s.railLink ?? ""} aria-label={t("rail.inbox")} data-testid="rail-inbox">
+        <NavLink to="/inbox" className={s.railLink ?? ""} aria-label={t("rail.inbox")} data-testid="rail-inbox">
           <Inbox size={20} aria-hidden="true" />
         </NavLink>
       </Tooltip>
@@ -65,13 +65,9 @@ export function Rail({ horizontal }: { horizontal: boolean }) {
       </ActionIcon>
       <Menu position={horizontal ? "bottom-end" : "right-end"} withinPortal>
         <Menu.Target>
-          <button
-            type="button"
-            className={s.me}
-            aria-label={t("rail.account", { name: me.name })}
-            data-testid="account-menu"
-          >
+          <button type="button" className={s.me} data-testid="account-menu">
             <Avatar id={me.id} name={me.name} />
+            <span className="sr-only">{t("rail.account", { name: me.name })}</span>
           </button>
         </Menu.Target>
         <Menu.Dropdown>

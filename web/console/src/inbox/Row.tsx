@@ -17,7 +17,7 @@ interface Props {
   onFocus?: () => void;
 }
 
-/** One conversation of the list (CL2). Its accessible name is the whole row, in words (AX2). */
+/** One conversation of the list (CL2). Its accessible name is all that it shows, with words for the signs (AX2). */
 export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFocus }: Props) {
   const now = useNow(30_000);
   const users = useUsers();
@@ -32,18 +32,6 @@ export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFo
   const unread = i.unread > 0;
   const preview = draft ?? i.lastPreview ?? "";
   const prefix = draft ? t("row.draft") : i.lastDirection === "OUTBOUND" ? t("row.you") : "";
-  const label = [
-    name,
-    t(`channel.${i.channelType}`),
-    unread && t("row.unread", { count: i.unread }),
-    waiting && t("row.waiting", { time: waiting }),
-    failed && t("row.failed"),
-    `${prefix} ${preview}`.trim(),
-    time,
-    owner && t("row.owner", { name: owner }),
-  ]
-    .filter(Boolean)
-    .join(", ");
   return (
     <Link
       to={href}
@@ -52,7 +40,6 @@ export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFo
       data-row={i.id}
       data-testid="conversation-row"
       aria-current={open ? "true" : undefined}
-      aria-label={label}
       tabIndex={tabStop ? 0 : -1}
       onFocus={onFocus}
     >
@@ -67,6 +54,7 @@ export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFo
           <span className={s.rowName} dir="auto">
             {name}
           </span>
+          <span className="sr-only">{t(`channel.${i.channelType}`)}</span>
           {waiting && (
             <span className={s.waiting} title={t("row.waitingLabel", { time: waiting })}>
               {t("row.waiting", { time: waiting })}
@@ -84,9 +72,15 @@ export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFo
           {owner && (
             <span className={s.rowOwner} title={t("row.owner", { name: owner })}>
               <Avatar id={i.owner.id} name={owner} small />
+              <span className="sr-only">{t("row.owner", { name: owner })}</span>
             </span>
           )}
-          {unread && <span className={s.pill}>{i.unread > 99 ? "99+" : i.unread}</span>}
+          {unread && (
+            <span className={s.pill}>
+              <span aria-hidden="true">{i.unread > 99 ? "99+" : i.unread}</span>
+              <span className="sr-only">{t("row.unread", { count: i.unread })}</span>
+            </span>
+          )}
         </span>
       </span>
     </Link>

@@ -83,6 +83,17 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
     () => virtuoso.current?.scrollToIndex({ index: "LAST", align: "end", behavior: "auto" }),
     [],
   );
+  // A banner or a growing composer takes room from the bottom: the end stays in view if it was.
+  const pinned = useRef(true);
+  pinned.current = atEnd;
+  useEffect(() => {
+    if (!scrollerEl) return;
+    const o = new ResizeObserver(() => {
+      if (pinned.current) toEnd();
+    });
+    o.observe(scrollerEl);
+    return () => o.disconnect();
+  }, [scrollerEl, toEnd]);
   // One's own message is always brought into view.
   const ownCount = rows.filter((r) => r.pending).length;
   const before = useRef(ownCount);

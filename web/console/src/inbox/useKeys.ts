@@ -52,7 +52,9 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
       const now = stops.findIndex((el) => el === document.activeElement || el.contains(document.activeElement));
       stops[(now + 1) % stops.length]?.focus();
     };
-    return tinykeys(window, {
+    const bindings: Record<string, (e: KeyboardEvent) => void> = {
+      // Before its last key, which has a meaning of its own: the first match counts.
+      "g i": plain(() => navigate("/inbox/mine")),
       j: plain(step(1)),
       k: plain(step(-1)),
       o: plain(() => {
@@ -72,7 +74,6 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
         else useUi.getState().setContactOpen(!useUi.getState().contactOpen);
       }),
       "[Shift]+?": plain(() => useUi.getState().setHelpOpen(true)),
-      "g i": plain(() => navigate("/inbox/mine")),
       [cycle]: (e) => {
         e.preventDefault();
         columns();
@@ -82,6 +83,8 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
         if (typing(e)) focusOn("#thread");
         else focusRow();
       },
-    });
+    };
+    // Text fields are left to us: Escape and F6 have to work in them.
+    return tinykeys(window, bindings, { ignore: (e) => e.isComposing });
   }, [navigate, view, conversationId, contactColumn, search]);
 }

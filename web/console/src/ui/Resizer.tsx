@@ -29,6 +29,7 @@ export function Resizer({ column, side }: { column: keyof Widths; side: "start" 
     // biome-ignore lint/a11y/useSemanticElements: hr cannot be moved
     <div
       className={s.resizer}
+      data-side={side}
       role="separator"
       tabIndex={0}
       aria-orientation="vertical"
