@@ -115,8 +115,7 @@ func (s *Server) refresh(ctx context.Context, _ auth.Principal, in *refreshInput
 	}
 	l, err := s.auth.Refresh(ctx, token, peerOf(ctx))
 	if err != nil {
-		var reused *auth.ReusedError
-		if errors.As(err, &reused) {
+		if reused, ok := errors.AsType[*auth.ReusedError](err); ok {
 			s.closeSession(ctx, reused.Tenant.OrganisationID, reused.SessionID, "session ended")
 		}
 		if cookie && token != "" && errors.Is(err, omni.ErrUnauthenticated) {
@@ -198,17 +197,23 @@ func (s *Server) session(ctx context.Context, l auth.Login, cookie bool) (*sessi
 	return out, nil
 }
 
+// cookies are a browser's login.
 func (s *Server) cookies(l auth.Login) []http.Cookie {
 	age := int(time.Duration(l.RefreshExpires-s.millis()) * time.Millisecond / time.Second)
-	return []http.Cookie{
-		{Name: refreshCookie, Value: l.Refresh, Path: refreshPath, MaxAge: age, HttpOnly: true, Secure: s.https, SameSite: http.SameSiteStrictMode},
-		{Name: csrfCookie, Value: auth.CSRF(l.Refresh), Path: "/", MaxAge: age, Secure: s.https, SameSite: http.SameSiteStrictMode},
-	}
+	return []http.Cookie{s.cookie(refreshCookie, l.Refresh, age), s.cookie(csrfCookie, auth.CSRF(l.Refresh), age)}
 }
 
+// noCookies take it away.
 func (s *Server) noCookies() []http.Cookie {
-	return []http.Cookie{
-		{Name: refreshCookie, Path: refreshPath, MaxAge: -1, HttpOnly: true, Secure: s.https, SameSite: http.SameSiteStrictMode},
-		{Name: csrfCookie, Path: "/", MaxAge: -1, Secure: s.https, SameSite: http.SameSiteStrictMode},
+	return []http.Cookie{s.cookie(refreshCookie, "", -1), s.cookie(csrfCookie, "", -1)}
+}
+
+func (s *Server) cookie(name, value string, age int) http.Cookie {
+	c := http.Cookie{ //nolint:gosec // Secure wherever the gateway is reached by https; the page has to read the CSRF token
+		Name: name, Value: value, Path: "/", MaxAge: age, Secure: s.https, SameSite: http.SameSiteStrictMode,
 	}
+	if name == refreshCookie {
+		c.Path, c.HttpOnly = refreshPath, true
+	}
+	return c
 }

@@ -3,7 +3,6 @@ package server_test
 import (
 	"context"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -242,7 +241,7 @@ func TestSec_B5_UnsafeOptionsStopTheStart(t *testing.T) {
 		change(&o)
 		_, err := server.New(deps, o)
 		require.Error(t, err, name)
-		require.False(t, strings.Contains(err.Error(), "aaaa"), name)
+		require.NotContains(t, err.Error(), "aaaa", name)
 	}
 	local := good
 	local.PublicURL = "http://localhost:8080"

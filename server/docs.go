@@ -1,11 +1,13 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 )
@@ -29,11 +31,12 @@ Errors are <code>application/problem+json</code> with a <code>code</code>. Socke
 type docsRow struct{ Method, Path, Summary, Roles string }
 
 func (s *Server) buildDocs(g *gin.RouterGroup) {
+	// Made when somebody asks: it would be the longest part of a start.
 	doc := s.api.OpenAPI()
-	asJSON, jsonErr := doc.MarshalJSON()
-	asYAML, yamlErr := doc.YAML()
-	serve := func(typ string, body []byte, err error) gin.HandlerFunc {
+	serve := func(typ string, render func() ([]byte, error)) gin.HandlerFunc {
+		render = sync.OnceValues(render)
 		return func(c *gin.Context) {
+			body, err := render()
 			if err != nil {
 				s.writeProblem(c, fmt.Errorf("render the OpenAPI document: %w", err))
 				return
@@ -42,12 +45,13 @@ func (s *Server) buildDocs(g *gin.RouterGroup) {
 			c.Data(http.StatusOK, typ, body)
 		}
 	}
-	g.GET("/docs/openapi.json", serve("application/openapi+json", asJSON, jsonErr))
-	g.GET("/docs/openapi.yaml", serve("application/openapi+yaml", asYAML, yamlErr))
-
-	var page strings.Builder
-	err := docsPage.Execute(&page, s.docsRows())
-	html := serve("text/html; charset=utf-8", []byte(page.String()), err)
+	g.GET("/docs/openapi.json", serve("application/openapi+json", doc.MarshalJSON))
+	g.GET("/docs/openapi.yaml", serve("application/openapi+yaml", doc.YAML))
+	html := serve("text/html; charset=utf-8", func() ([]byte, error) {
+		var page bytes.Buffer
+		err := docsPage.Execute(&page, s.docsRows())
+		return page.Bytes(), err
+	})
 	g.GET("/docs", func(c *gin.Context) {
 		c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 		html(c)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -102,8 +103,7 @@ func (w *withHeader) Unwrap() error { return w.err }
 
 // problemOf turns an error into the answer. Only an omni.Problem's own words are shown; all else is told by its code.
 func problemOf(ctx context.Context, err error) *Problem {
-	var done *Problem
-	if errors.As(err, &done) {
+	if done, ok := errors.AsType[*Problem](err); ok {
 		return done
 	}
 	code := omni.CodeOf(err)
@@ -112,8 +112,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 	p := &Problem{Status: statuses[code], Code: code, Detail: words[code], RequestID: requestID(ctx), header: http.Header{}}
 	var retryAfter int
-	var told *omni.Problem
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*omni.Problem](err); ok {
 		if told.Message != "" && code != omni.CodeInternal {
 			p.Detail = told.Message
 		}
@@ -126,15 +125,11 @@ func problemOf(ctx context.Context, err error) *Problem {
 	if code == omni.CodeUnauthenticated {
 		p.header.Set("WWW-Authenticate", "Bearer")
 	}
-	var s *withStatus
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[*withStatus](err); ok {
 		p.Status = s.status
 	}
-	var h *withHeader
-	if errors.As(err, &h) {
-		for k, v := range h.header {
-			p.header[k] = v
-		}
+	if h, ok := errors.AsType[*withHeader](err); ok {
+		maps.Copy(p.header, h.header)
 	}
 	p.Title = http.StatusText(p.Status)
 	return p
@@ -144,9 +139,7 @@ func problemOf(ctx context.Context, err error) *Problem {
 func (s *Server) writeProblem(c *gin.Context, err error) {
 	p := problemOf(c.Request.Context(), err)
 	s.logFailure(c.Request.Context(), c.FullPath(), p, err)
-	for k, v := range p.header {
-		c.Writer.Header()[k] = v
-	}
+	maps.Copy(c.Writer.Header(), p.header)
 	c.Header("Content-Type", problemType)
 	c.Header("Cache-Control", "no-store")
 	c.Status(p.Status)
@@ -195,7 +188,7 @@ func humaProblem(request string, status int, msg string, errs []error) *Problem 
 		errs = nil
 	}
 	for _, err := range errs {
-		d, ok := err.(huma.ErrorDetailer) //nolint:errorlint // huma gives its own details, never wrapped
+		d, ok := err.(huma.ErrorDetailer)
 		if !ok || d.ErrorDetail() == nil {
 			continue
 		}

@@ -317,9 +317,8 @@ func (s *system) call(method, path, token string, body any, headers ...string) r
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(s.t, err)
-	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	require.NoError(s.t, err)
+	require.NoError(s.t, errors.Join(err, res.Body.Close()))
 	return reply{res, string(b)}
 }
 

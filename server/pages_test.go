@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +32,7 @@ func TestSec_M6_HeadersOfEveryArea(t *testing.T) {
 		require.Contains(t, policy, "default-src", path)
 		require.Contains(t, policy+";", "frame-ancestors "+ancestors+";", path)
 		require.NotContains(t, policy, "unsafe-eval", path)
-		require.NotRegexp(t, regexp.MustCompile(`script-src[^;]*unsafe`), policy, path)
+		require.NotRegexp(t, `script-src[^;]*unsafe`, policy, path)
 		require.NotContains(t, policy, "*", path)
 		require.Equal(t, "nosniff", r.Header.Get("X-Content-Type-Options"), path)
 		require.Equal(t, "strict-origin-when-cross-origin", r.Header.Get("Referrer-Policy"), path)

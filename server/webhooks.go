@@ -91,9 +91,8 @@ func (s *Server) readWebhook(c *gin.Context, a *pipeline.Account) (req carriers.
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, limit))
 	if err != nil {
-		var tooBig *http.MaxBytesError
 		c.Header("Connection", "close")
-		if errors.As(err, &tooBig) {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return req, http.StatusRequestEntityTooLarge
 		}
 		return req, http.StatusBadRequest
@@ -116,8 +115,7 @@ func verifyStatus(err error) int {
 // webhookRefused logs why, by the name that the carrier's adapter gives it: never a value of the request.
 func (s *Server) webhookRefused(ctx context.Context, a *pipeline.Account, err error) {
 	reason := "invalid"
-	var w *carriers.WebhookError
-	if errors.As(err, &w) {
+	if w, ok := errors.AsType[*carriers.WebhookError](err); ok {
 		reason = w.Name
 		if w.Field != "" {
 			reason = fmt.Sprintf("%s %.64s", w.Name, w.Field)
@@ -131,8 +129,7 @@ func (s *Server) webhookRefused(ctx context.Context, a *pipeline.Account, err er
 func (s *Server) refuseParse(c *gin.Context, name omni.CarrierName, err error) {
 	status := http.StatusBadRequest
 	body := gin.H{"error": carriers.MalformedBody}
-	var w *carriers.WebhookError
-	if errors.As(err, &w) {
+	if w, ok := errors.AsType[*carriers.WebhookError](err); ok {
 		body["error"] = w.Name
 		if w.Field != "" {
 			body["field"] = w.Field

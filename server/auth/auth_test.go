@@ -138,8 +138,11 @@ func TestSec_A7_LoginTellsNothingAndIsLimited(t *testing.T) {
 
 	texts := map[string]bool{}
 	for _, c := range []struct{ email, password string }{
-		{"ana@example.com", "wrong password"}, {"nobody@example.com", password}, {"none@example.com", ""},
-		{"gone@example.com", password}, {"ana@example.com", strings.Repeat("x", 5000)},
+		{"ana@example.com", "wrong password"},
+		{"nobody@example.com", password},
+		{"none@example.com", ""},
+		{"gone@example.com", password},
+		{"ana@example.com", strings.Repeat("x", 5000)},
 	} {
 		_, err := f.auth.Password(ctx, c.email, c.password, peer)
 		require.ErrorIs(t, err, omni.ErrUnauthenticated, c.email)
