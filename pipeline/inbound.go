@@ -340,6 +340,12 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	if err != nil {
 		return store.Appended{}, fmt.Errorf("append message: %w", err)
 	}
+	if res.Created && res.Interaction.State == omni.InteractionResolved {
+		// Another node's agent resolved it between the two steps: what the contact wrote opens it again.
+		if res.Interaction, how, err = p.openInteraction(ctx, in.tenant, org, in.channel, c, id); err != nil {
+			return store.Appended{}, err
+		}
+	}
 	if res.Created {
 		p.announce(ctx, in.channel, res, how)
 	}

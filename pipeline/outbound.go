@@ -101,6 +101,9 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	}
 	if err := p.store.MarkSending(ctx, t, m.ID, p.millis()); err != nil {
 		done(nil)
+		if errors.Is(err, omni.ErrConflict) || errors.Is(err, omni.ErrNotFound) {
+			return nil // a status that came in the meantime settled it
+		}
 		return fmt.Errorf("mark message %s as being sent: %w", m.ID, err)
 	}
 
@@ -216,7 +219,7 @@ func (p *Pipeline) again(ctx context.Context, it store.OutboxItem, failure *carr
 	wait := max(atLeast, p.backoff(it.Attempts+1), time.Duration(failure.RetryAfter)*time.Second)
 	p.log.InfoContext(ctx, "message is tried again", "carrier", m.Channel.Carrier, "org_id", m.Tenant.OrganisationID,
 		"message_id", m.ID, "attempt", it.Attempts+1, "reason", failure.Reason)
-	if err := p.store.MarkRetry(ctx, m.Tenant, m.ID, p.millis().Add(wait), p.sendStatus(m, omni.StatusQueued, failure, "")); err != nil {
+	if err := p.store.MarkRetry(ctx, m.Tenant, m.ID, p.millis().Add(wait), p.sendStatus(m, omni.StatusQueued, failure, "")); err != nil && !errors.Is(err, omni.ErrConflict) {
 		return fmt.Errorf("put message %s back: %w", m.ID, err)
 	}
 	return nil
