@@ -1,0 +1,230 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/stretchr/testify/require"
+
+	. "omniservice/e2e" //nolint:revive // the scenarios read better without e2e. before each word
+	"omniservice/omni"
+	"omniservice/omni/wire"
+)
+
+// Ten of a hundred sockets stop reading: they are closed and catch up later, and the others do not notice.
+func TestR25_SlowReadersAreAlone(t *testing.T) {
+	const (
+		all, slow   = 100, 10
+		perAgent    = 18
+		perSecond   = 100
+		perMeasure  = 400
+		conversions = 5
+	)
+	d := NewDesk(t, StartProcess(t, Options{}))
+	var agents []*Agent
+	for i := range (all + perAgent - 1) / perAgent {
+		agents = append(agents, d.Alpha.Agent(t, fmt.Sprintf("Agent %d", i), omni.RoleSupervisor))
+	}
+	text := strings.Repeat("x", 1500)
+	measure := func(round string, watchers []*watcher) time.Duration {
+		began := make([]time.Time, perMeasure)
+		tick := time.NewTicker(time.Second / perSecond)
+		defer tick.Stop()
+		var posts sync.WaitGroup
+		for i := range perMeasure {
+			<-tick.C
+			began[i] = time.Now()
+			posts.Go(func() {
+				status, err := d.Account.Post(d.Account.SMS(NewSID(), Phone(i%conversions), Number, fmt.Sprintf("[%s %d]%s", round, i, text)))
+				if err != nil || status != http.StatusOK {
+					t.Errorf("message %d: %d %v", i, status, err)
+				}
+			})
+		}
+		posts.Wait()
+		var delays []time.Duration
+		for _, w := range watchers {
+			for i, at := range w.await(t, round, perMeasure) {
+				delays = append(delays, at.Sub(began[i]))
+			}
+		}
+		return percentile(delays, 99)
+	}
+
+	var readers []*watcher
+	for i := range all - slow {
+		readers = append(readers, watch(t, d.System, agents[i/perAgent], 0))
+	}
+	before := measure("before", readers)
+	var stopped []*watcher
+	for i := range slow {
+		stopped = append(stopped, watch(t, d.System, agents[(all-slow+i)/perAgent], 4096))
+	}
+	after := measure("beside", readers)
+	t.Logf("R25: webhook to %d sockets at %d/s, p99: %v alone, %v beside %d that do not read",
+		len(readers), perSecond, before.Round(100*time.Microsecond), after.Round(100*time.Microsecond), slow)
+	// The machine has few cores, and the test itself is busy on them: a little more is noise.
+	require.Less(t, after, before*12/10+25*time.Millisecond)
+
+	for _, w := range stopped {
+		require.Equal(t, 4008, w.drainUntilClosed(t), "a reader that stopped is told why")
+	}
+	for _, w := range readers {
+		require.True(t, w.open(), "the others stay")
+	}
+	// The slow ones come back where they were.
+	c := d.Dial(t, Dialing{Connect: wire.Connect{Token: agents[len(agents)-1].Token, Resume: stopped[0].start}})
+	state := c.Topic(t, d.Topic())
+	if state.State == wire.Recovered {
+		c.Until(t, wire.MessageCreated, perMeasure)
+		require.Empty(t, c.Gaps())
+	} else {
+		require.Equal(t, wire.Reset, state.State)
+	}
+}
+
+// watcher is a socket that only notes when which message came, and costs the test little.
+type watcher struct {
+	conn  *websocket.Conn
+	start []wire.TopicPosition
+	stop  context.CancelFunc
+	done  chan struct{}
+
+	mu      sync.Mutex
+	changed chan struct{}
+	at      map[string]map[int]time.Time
+	err     error
+}
+
+// watch connects. With a receive buffer it does not read any further until drainUntilClosed.
+func watch(t *testing.T, s *System, a *Agent, receiveBuffer int) *watcher {
+	t.Helper()
+	transport := &http.Transport{DialContext: (&net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		if receiveBuffer == 0 {
+			return nil
+		}
+		var err error
+		ctlErr := c.Control(func(fd uintptr) {
+			// A small window and small segments keep the kernel from holding for us what we do not read.
+			if err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer); err == nil {
+				err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_MAXSEG, 536)
+			}
+		})
+		if ctlErr != nil {
+			return ctlErr
+		}
+		return err
+	}}).DialContext}
+	dialing, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	conn, _, err := websocket.Dial(dialing, "ws"+strings.TrimPrefix(s.URL, "http")+"/ws", &websocket.DialOptions{ //nolint:bodyclose // the library closes it
+		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Origin": {s.PublicURL}}, Subprotocols: []string{wire.Subprotocol},
+	})
+	require.NoError(t, err)
+	conn.SetReadLimit(1 << 20)
+	connect, err := json.Marshal(map[string]any{"id": 1, "type": wire.CmdConnect, "data": wire.Connect{Token: a.Token}})
+	require.NoError(t, err)
+	require.NoError(t, conn.Write(dialing, websocket.MessageText, connect))
+	_, first, err := conn.Read(dialing)
+	require.NoError(t, err)
+	var reply struct{ Data wire.Connected }
+	line, _, _ := bytes.Cut(first, []byte{'\n'})
+	require.NoError(t, json.Unmarshal(line, &reply), "%s", line)
+	ctx, stop := context.WithCancel(context.Background())
+	w := &watcher{conn: conn, stop: stop, done: make(chan struct{}), changed: make(chan struct{}), at: map[string]map[int]time.Time{}}
+	for _, s := range reply.Data.Topics {
+		w.start = append(w.start, wire.TopicPosition{Topic: s.Topic, Epoch: s.Epoch, Offset: s.Offset})
+	}
+	if receiveBuffer == 0 {
+		go w.read(ctx)
+	} else {
+		close(w.done)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = conn.CloseNow()
+		<-w.done
+		transport.CloseIdleConnections()
+	})
+	return w
+}
+
+func (w *watcher) read(ctx context.Context) {
+	defer close(w.done)
+	for {
+		_, b, err := w.conn.Read(ctx)
+		now := time.Now()
+		w.mu.Lock()
+		w.err = err
+		for err == nil {
+			at := bytes.Index(b, []byte(`"text":"[`))
+			if at < 0 {
+				break
+			}
+			b = b[at+len(`"text":"[`):]
+			round, rest, _ := strings.Cut(string(b[:bytes.IndexByte(b, ']')]), " ")
+			i, _ := strconv.Atoi(rest)
+			if w.at[round] == nil {
+				w.at[round] = map[int]time.Time{}
+			}
+			w.at[round][i] = now
+		}
+		close(w.changed)
+		w.changed = make(chan struct{})
+		w.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// await waits for n messages of a round.
+func (w *watcher) await(t *testing.T, round string, n int) map[int]time.Time {
+	t.Helper()
+	deadline := time.NewTimer(Patience)
+	defer deadline.Stop()
+	for {
+		w.mu.Lock()
+		got, changed, err := maps.Clone(w.at[round]), w.changed, w.err
+		w.mu.Unlock()
+		if len(got) >= n {
+			return got
+		}
+		require.NoError(t, err)
+		select {
+		case <-changed:
+		case <-deadline.C:
+			require.FailNow(t, "messages are missing", "%d of %d came in round %s", len(got), n, round)
+		}
+	}
+}
+
+func (w *watcher) open() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err == nil
+}
+
+// drainUntilClosed reads again what a stopped reader was sent, to its end, and returns the close code.
+func (w *watcher) drainUntilClosed(t *testing.T) int {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
+	defer cancel()
+	for {
+		if _, _, err := w.conn.Read(ctx); err != nil {
+			return int(websocket.CloseStatus(err))
+		}
+	}
+}
