@@ -111,7 +111,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.store, err = OpenStore(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := a.assemble(); err != nil {
+	if err := a.assemble(); err != nil { //nolint:contextcheck // what it makes outlives ctx; requests bring their own
 		return nil, err
 	}
 	return a, nil
@@ -273,7 +273,8 @@ func (a *App) Stop(ctx context.Context) error {
 		errs = append(errs, a.serving.Wait())
 		a.stopWork()
 		select {
-		case <-a.worked:
+		case err := <-a.worked:
+			errs = append(errs, err)
 		case <-ctx.Done():
 			errs = append(errs, fmt.Errorf("the pipeline did not stop in time: %w", ctx.Err()))
 		}

@@ -27,7 +27,7 @@ func start(t *testing.T, cfg Config) (*App, *bytes.Buffer) {
 	require.NoError(t, err)
 	require.NoError(t, a.Start(t.Context()))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
 		defer cancel()
 		require.NoError(t, a.Stop(ctx))
 		http.DefaultClient.CloseIdleConnections()

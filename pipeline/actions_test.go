@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"errors"
 	"sync"
 	"testing"
 
@@ -160,5 +159,5 @@ func TestVisitorAndAgentTalk(t *testing.T) {
 	require.NoError(t, err)
 	s.Forget("channel", s.chat.ID)
 	_, _, err = s.VisitorSend(t.Context(), v, wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hello?"}})
-	require.True(t, errors.Is(err, omni.ErrForbidden))
+	require.ErrorIs(t, err, omni.ErrForbidden)
 }

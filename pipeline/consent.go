@@ -24,7 +24,7 @@ func wordSet(words ...string) map[string]bool {
 }
 
 // consentWords changes what the sender allows if they say so: by the carrier's word for it, or on SMS by ours.
-func (p *Pipeline) consentWords(ctx context.Context, in *incoming, e omni.CarrierChannelEvent, c omni.Contact, id omni.ContactIdentity, steps *stepList) error {
+func (p *Pipeline) consentWords(ctx context.Context, in *incoming, e omni.CarrierChannelEvent, id omni.ContactIdentity, steps *stepList) error {
 	word := strings.ToUpper(strings.TrimSpace(e.OptOut))
 	if word == "" && in.channel.ChannelType == omni.ChannelSMS {
 		word = strings.ToUpper(strings.Trim(in.payload.TextBody(), " \t\r\n.!"))

@@ -249,7 +249,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	if err != nil {
 		return err
 	}
-	if err := p.consentWords(ctx, &in, e, contact, identity, &steps); err != nil {
+	if err := p.consentWords(ctx, &in, e, identity, &steps); err != nil {
 		return err
 	}
 	res, err := p.append(ctx, &in, contact, identity, &steps)

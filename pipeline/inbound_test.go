@@ -185,26 +185,26 @@ func TestConsentWords(t *testing.T) {
 	s.send(s.ana, it.ID, "hi")
 }
 
-func fragmentOf(ref string, index, total int, text string) omni.CarrierChannelEvent {
+func fragmentOf(ref string, index int, text string) omni.CarrierChannelEvent {
 	e := inbound(fmt.Sprintf("%s-%d", ref, index), "+14155550123", text)
-	e.Fragment = &omni.MessageFragment{Reference: ref, Index: index, Total: total}
+	e.Fragment = &omni.MessageFragment{Reference: ref, Index: index, Total: 3}
 	return e
 }
 
 func TestR24_FragmentsAreJoinedOnce(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).run()
-	s.accept(fragmentOf("77", 3, 3, "three"))
-	s.accept(fragmentOf("77", 1, 3, "one "))
-	s.accept(fragmentOf("77", 1, 3, "one "))
-	other := fragmentOf("77", 2, 3, "OTHER")
+	s.accept(fragmentOf("77", 3, "three"))
+	s.accept(fragmentOf("77", 1, "one "))
+	s.accept(fragmentOf("77", 1, "one "))
+	other := fragmentOf("77", 2, "OTHER")
 	other.From = "+14155550999" // another sender with the same reference
 	s.accept(other)
 	require.Empty(t, s.pub.of(wire.MessageCreated))
-	s.accept(fragmentOf("77", 2, 3, "two "))
+	s.accept(fragmentOf("77", 2, "two "))
 	s.eventually(func() bool { return len(s.pub.of(wire.MessageCreated)) == 1 }, "the whole text")
 	require.Equal(t, "one two three", s.pub.of(wire.MessageCreated)[0].data.(wire.Message).Payload.Text)
-	s.accept(fragmentOf("77", 2, 3, "two "))
+	s.accept(fragmentOf("77", 2, "two "))
 	s.accept(inbound("last", "+14155550123", "after"))
 	s.eventually(func() bool { return len(s.pub.of(wire.MessageCreated)) == 2 }, "a later message")
 	require.Equal(t, "after", s.pub.of(wire.MessageCreated)[1].data.(wire.Message).Payload.Text)
@@ -221,8 +221,8 @@ func TestR24_IncompleteTextIsShownAfterAMinute(t *testing.T) {
 			return time.Now().Add(shift)
 		}
 	}).run()
-	s.accept(fragmentOf("5", 1, 3, "begin"))
-	s.accept(fragmentOf("5", 3, 3, "end"))
+	s.accept(fragmentOf("5", 1, "begin"))
+	s.accept(fragmentOf("5", 3, "end"))
 	s.eventually(func() bool {
 		rs, err := s.store.PendingInbox(t.Context(), []int{store.InboxPartition(s.account.ID, "+14155550123")}, omni.MillisOf(time.Now()), 10)
 		require.NoError(t, err)

@@ -44,7 +44,7 @@ func (p *Pipeline) breaker(accountID string) *breaker {
 // of it and all of it at random.
 func (p *Pipeline) backoff(n int) time.Duration {
 	d := min(p.o.RetryBase<<min(max(n-1, 0), 20), maxBackoff)
-	return d/2 + rand.N(d/2+1)
+	return d/2 + rand.N(d/2+1) //nolint:gosec // jitter only spreads retries
 }
 
 // drainOutbox sends what is due in a worker's partitions, in order for each recipient.

@@ -84,10 +84,9 @@ func eachConversation[T any](ctx context.Context, items []T, key func(T) string,
 	for _, k := range order {
 		g.Go(func() error {
 			for _, it := range byKey[k] {
-				if ctx.Err() != nil {
-					return nil
+				if ctx.Err() == nil {
+					f(ctx, it)
 				}
-				f(ctx, it)
 			}
 			return nil
 		})

@@ -68,8 +68,7 @@ func run(e *env, args []string) int {
 	}
 	if err := k.Run(); err != nil {
 		_, _ = fmt.Fprintln(e.stderr, "omniservice:", err)
-		var p *omni.Problem
-		if errors.As(err, &p) {
+		if p, ok := errors.AsType[*omni.Problem](err); ok {
 			for field, text := range p.Fields {
 				_, _ = fmt.Fprintf(e.stderr, "  %s %s\n", field, text)
 			}

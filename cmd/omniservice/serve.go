@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -77,11 +76,6 @@ func (h *healthcheckCmd) Run(e *env) error {
 		return fmt.Errorf("not ready: %s", res.Status)
 	}
 	return nil
-}
-
-// quietLog logs warnings to stderr, for commands whose output people read.
-func quietLog(e *env) *slog.Logger {
-	return slog.New(slog.NewTextHandler(e.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 func firstLine(s string) string {
