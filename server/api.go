@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
@@ -19,6 +20,9 @@ import (
 	"omniservice/server/auth"
 	"omniservice/store"
 )
+
+// requestTime is how long a REST request may work.
+const requestTime = 10 * time.Second
 
 // maxRequest is the largest body of a REST request: the longest text, escaped, and room.
 const maxRequest = 512 << 10
@@ -139,7 +143,9 @@ func (s *Server) guard(id string) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest)
-		ctx := context.WithValue(hc.Context(), principalKey{}, p)
+		ctx, cancel := context.WithTimeout(hc.Context(), requestTime)
+		defer cancel()
+		ctx = context.WithValue(ctx, principalKey{}, p)
 		next(huma.WithContext(hc, context.WithValue(ctx, peerKey{}, peer(c))))
 	}
 }

@@ -35,8 +35,8 @@ type loginInput struct {
 	}
 }
 
-// refreshInput is what shows a refresh token: a cookie with its CSRF token, or the body.
-type refreshInput struct {
+// RefreshInput is what shows a refresh token: a cookie with its CSRF token, or the body.
+type RefreshInput struct {
 	Refresh    string `cookie:"omni_refresh" maxLength:"200"`
 	CSRFCookie string `cookie:"omni_csrf" maxLength:"200"`
 	CSRFHeader string `header:"X-CSRF-Token" maxLength:"200"`
@@ -45,8 +45,14 @@ type refreshInput struct {
 	} `required:"false"`
 }
 
+type logoutInput struct {
+	RefreshInput
+
+	Authorization string `header:"Authorization" maxLength:"4200" doc:"Says which session to end where there is no refresh token"`
+}
+
 // token returns the refresh token, and whether it came in a cookie.
-func (in *refreshInput) token() (token string, cookie bool, err error) {
+func (in *RefreshInput) token() (token string, cookie bool, err error) {
 	if in.Body != nil && in.Body.RefreshToken != "" {
 		return in.Body.RefreshToken, false, nil
 	}
@@ -108,7 +114,7 @@ func (s *Server) login(ctx context.Context, _ auth.Principal, in *loginInput) (*
 	return s.session(ctx, l, !in.Body.Programmatic)
 }
 
-func (s *Server) refresh(ctx context.Context, _ auth.Principal, in *refreshInput) (*sessionOutput, error) {
+func (s *Server) refresh(ctx context.Context, _ auth.Principal, in *RefreshInput) (*sessionOutput, error) {
 	token, cookie, err := in.token()
 	if err != nil {
 		return nil, err
@@ -130,7 +136,7 @@ func (s *Server) refresh(ctx context.Context, _ auth.Principal, in *refreshInput
 	return s.session(ctx, l, cookie)
 }
 
-func (s *Server) logout(ctx context.Context, _ auth.Principal, in *refreshInput) (*cookiesOutput, error) {
+func (s *Server) logout(ctx context.Context, _ auth.Principal, in *logoutInput) (*cookiesOutput, error) {
 	token, _, err := in.token()
 	if err != nil {
 		return nil, err
@@ -138,6 +144,12 @@ func (s *Server) logout(ctx context.Context, _ auth.Principal, in *refreshInput)
 	p, err := s.auth.Owner(ctx, token)
 	if err != nil {
 		return nil, err
+	}
+	if access, ok := bearer(in.Authorization); ok && p.SessionID == "" {
+		// Who is logged out already is logged out.
+		if p, err = s.auth.Access(ctx, access); err != nil && !errors.Is(err, omni.ErrUnauthenticated) {
+			return nil, err
+		}
 	}
 	if err := s.auth.Logout(ctx, p); err != nil {
 		return nil, err

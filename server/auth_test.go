@@ -119,6 +119,16 @@ func TestBrowserSession(t *testing.T) {
 	require.Len(t, gone.Cookies(), 2, "what does not work is taken out of the browser")
 }
 
+func TestProgramsLogOutByTheirAccessToken(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	k, _ := s.connect("/ws", "", wire.Connect{Token: s.a.agentToken})
+	require.Equal(t, http.StatusNoContent, s.call(http.MethodPost, "/api/v1/auth/logout", s.a.agentToken, `{}`).StatusCode)
+	require.EqualValues(t, 4401, k.closed())
+	require.Equal(t, http.StatusNoContent, s.call(http.MethodPost, "/api/v1/auth/logout", s.a.agentToken, `{}`).StatusCode, "twice is once")
+	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/api/v1/me", s.a.agentToken, nil).StatusCode)
+}
+
 func TestReuseOfARefreshTokenClosesTheSockets(t *testing.T) {
 	t.Parallel()
 	s := start(t)
