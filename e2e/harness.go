@@ -94,7 +94,7 @@ func Start(t testing.TB, o Options) *System {
 	s.App = a
 	s.URL, s.OpsURL = "http://"+a.Addr(), "http://"+a.OpsAddr()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
 		defer cancel()
 		require.NoError(t, a.Stop(ctx))
 	})
@@ -174,6 +174,7 @@ func Binary(t testing.TB) string {
 		if builder.path = os.Getenv("OMNI_BINARY"); builder.path != "" {
 			return
 		}
+		//nolint:usetesting // it outlives the test: all use it
 		if builder.dir, builder.err = os.MkdirTemp("", "omniservice-e2e-"); builder.err != nil {
 			return
 		}
@@ -218,6 +219,7 @@ func template(t testing.TB) dataTemplate {
 	t.Helper()
 	binary := Binary(t)
 	templates.once.Do(func() {
+		//nolint:usetesting // it outlives the test: all use it
 		if templates.dir, templates.err = os.MkdirTemp("", "omniservice-e2e-data-"); templates.err != nil {
 			return
 		}

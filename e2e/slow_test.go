@@ -129,7 +129,7 @@ func watch(t *testing.T, s *System, a *Agent, receiveBuffer int) *watcher {
 	}}).DialContext}
 	dialing, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
-	conn, _, err := websocket.Dial(dialing, "ws"+strings.TrimPrefix(s.URL, "http")+"/ws", &websocket.DialOptions{ //nolint:bodyclose // the library closes it
+	conn, _, err := websocket.Dial(dialing, "ws"+strings.TrimPrefix(s.URL, "http")+"/ws", &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Origin": {s.PublicURL}}, Subprotocols: []string{wire.Subprotocol},
 	})
 	require.NoError(t, err)
@@ -142,7 +142,7 @@ func watch(t *testing.T, s *System, a *Agent, receiveBuffer int) *watcher {
 	var reply struct{ Data wire.Connected }
 	line, _, _ := bytes.Cut(first, []byte{'\n'})
 	require.NoError(t, json.Unmarshal(line, &reply), "%s", line)
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(t.Context())
 	w := &watcher{conn: conn, stop: stop, done: make(chan struct{}), changed: make(chan struct{}), at: map[string]map[int]time.Time{}}
 	for _, s := range reply.Data.Topics {
 		w.start = append(w.start, wire.TopicPosition{Topic: s.Topic, Epoch: s.Epoch, Offset: s.Offset})

@@ -24,7 +24,7 @@ func TestR22_StatusesOutOfOrder(t *testing.T) {
 	ana := d.Ana.Connect(t)
 	it := d.Conversation(t, ana, Phone(1), "hello")
 
-	rng := rand.New(rand.NewPCG(22, 22)) //nolint:gosec // a load that repeats itself
+	rng := rand.New(rand.NewPCG(22, 22))
 	var mu sync.Mutex
 	early, delivered := 0, map[string]bool{}
 	report := func(m Sent, statuses []string) {

@@ -92,7 +92,7 @@ func TestStoryOfAnSMS(t *testing.T) {
 	ben.Expect(t, wire.InteractionReopened, nil)
 	require.Equal(t, it.ID, ben.ExpectText(t, "One more thing").InteractionID)
 
-	require.Equal(t, texts(d.Alpha.Messages(t, it.ID)), []string{"Hello, is anyone there?", "Yes: how can I help?", "One more thing"})
+	require.Equal(t, []string{"Hello, is anyone there?", "Yes: how can I help?", "One more thing"}, texts(d.Alpha.Messages(t, it.ID)))
 	d.Drained(t)
 	require.Len(t, d.Twilio.Sent(), 1, "the answer went out once")
 	require.Empty(t, d.Twilio.Refused())

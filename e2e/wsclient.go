@@ -98,7 +98,7 @@ func (s *System) Open(t testing.TB, d Dialing) (*Client, *http.Response, error) 
 	default:
 		header.Set("Origin", d.Origin)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
 	conn, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.URL, "http")+d.Path, &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: s.http.Transport}, HTTPHeader: header, Subprotocols: []string{d.Subprotocol},
@@ -107,7 +107,7 @@ func (s *System) Open(t testing.TB, d Dialing) (*Client, *http.Response, error) 
 		return nil, res, err
 	}
 	conn.SetReadLimit(1 << 20)
-	readCtx, stop := context.WithCancel(context.Background())
+	readCtx, stop := context.WithCancel(t.Context())
 	c := &Client{
 		conn: conn, stop: stop, done: make(chan struct{}), changed: make(chan struct{}),
 		replies: map[int64]Frame{}, pos: map[string]wire.TopicPosition{},
