@@ -208,9 +208,6 @@ func (a *addresses) allow(ip string) (wait time.Duration, ok bool) {
 	return time.Duration((1 - l.TokensAt(now)) / a.limit.PerSecond * float64(time.Second)), false
 }
 
-// left reports whether at least one could be taken.
-func (a *addresses) left(ip string) bool { return a.of(ip).TokensAt(a.now()) >= 1 }
-
 // peer is the address that limits count: the client's, where a trusted proxy tells it.
 func peer(c *gin.Context) string {
 	ip, err := netip.ParseAddr(c.ClientIP())

@@ -70,7 +70,6 @@ type Limits struct {
 	Organisation Rate // REST of one organisation, over all nodes; 200 a second, 800 at once
 	Principal    Rate // REST of one user, API key or visitor, over all nodes; 50 a second, 200 at once
 	Visitors     Rate // new visitors from one address; 1 a second, 60 at once
-	BadWebhooks  Rate // refused webhooks of one address before all of its are; 1 a second, 100 at once
 }
 
 // Server serves two addresses: Public and Ops.
@@ -87,7 +86,6 @@ type Server struct {
 	metrics     *Metrics
 	addresses   *addresses
 	newVisitors *addresses
-	badWebhooks *addresses
 	widgets     *widgets
 
 	api      huma.API
@@ -120,11 +118,9 @@ func New(d Deps, o Options) (*Server, error) {
 		Organisation: o.Limits.Organisation.or(Rate{200, 800}),
 		Principal:    o.Limits.Principal.or(Rate{50, 200}),
 		Visitors:     o.Limits.Visitors.or(Rate{1, 60}),
-		BadWebhooks:  o.Limits.BadWebhooks.or(Rate{1, 100}),
 	}
 	s.addresses = newAddresses(s.o.Limits.Address, o.Now)
 	s.newVisitors = newAddresses(s.o.Limits.Visitors, o.Now)
-	s.badWebhooks = newAddresses(s.o.Limits.BadWebhooks, o.Now)
 	s.widgets = newWidgets(d.Store, o.Now)
 
 	ao := o.Auth

@@ -25,20 +25,13 @@ func (s *Server) webhook(c *gin.Context) {
 	defer cancel()
 	name, known := omni.CarrierByPath(c.Param("carrier"))
 	publicID := c.Param("account")
-	bucket := peer(c) + " " + publicID // an account's failures do not concern others that its carrier serves
-	if !s.badWebhooks.left(bucket) {
-		s.refuseWebhook(c, name, http.StatusTooManyRequests)
-		return
-	}
 	if !known || len(publicID) > 100 {
-		s.badWebhooks.allow(bucket)
 		s.refuseWebhook(c, "", http.StatusNotFound)
 		return
 	}
 	account, err := s.d.Pipeline.Account(ctx, publicID)
 	switch {
 	case errors.Is(err, omni.ErrNotFound), err == nil && account.Record.Carrier != name:
-		s.badWebhooks.allow(bucket)
 		s.refuseWebhook(c, name, http.StatusNotFound)
 		return
 	case err != nil:
@@ -52,7 +45,6 @@ func (s *Server) webhook(c *gin.Context) {
 		return
 	}
 	if err := account.Carrier.Verify(req); err != nil {
-		s.badWebhooks.allow(bucket)
 		s.webhookRefused(ctx, account, err)
 		s.refuseWebhook(c, name, verifyStatus(err))
 		return
@@ -150,11 +142,8 @@ func (s *Server) refuseParse(c *gin.Context, name omni.CarrierName, err error) {
 // refuseWebhook answers without a body.
 func (s *Server) refuseWebhook(c *gin.Context, name omni.CarrierName, status int) {
 	s.metrics.webhook(name, carriers.Rejected, carriers.TypeUnknown)
-	switch status {
-	case http.StatusServiceUnavailable:
+	if status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", "5")
-	case http.StatusTooManyRequests:
-		c.Header("Retry-After", "1")
 	}
 	c.Status(status)
 	c.Writer.WriteHeaderNow()
