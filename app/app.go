@@ -262,8 +262,8 @@ func (a *App) Failed() <-chan error { return a.failed }
 // Stop ends in the reverse order of Start: no new connections, sockets closed in batches, requests and sends finished,
 // queues given back, store closed. It takes no longer than ctx.
 func (a *App) Stop(ctx context.Context) error {
-	var errs []error
-	errs = append(errs, a.hub.Shutdown(ctx))
+	a.server.SetDraining(true)
+	errs := []error{a.hub.Shutdown(ctx)}
 	for _, s := range []*http.Server{a.public, a.ops} {
 		if err := s.Shutdown(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop serving: %w", err), s.Close())
