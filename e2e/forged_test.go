@@ -19,7 +19,6 @@ func TestX1_ForgedSignatures(t *testing.T) {
 	const forgeries, good = 1000, 100
 	d := NewDesk(t, StartProcess(t, Options{}))
 	other := d.Alpha.TwilioAccount(t, "Other")
-	other.Channel(t, omni.ChannelSMS, Number, d.Group)
 	ana := d.Ana.Connect(t)
 	forge := func(i int) *http.Request {
 		form := d.Account.SMS(NewSID(), Phone(i), Number, "forged")
@@ -56,11 +55,9 @@ func TestX1_ForgedSignatures(t *testing.T) {
 		answers[res.StatusCode]++
 	}
 	cost := (d.CPU(t) - before) / forgeries
-	for status := range answers {
-		require.Contains(t, []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests}, status, "%v", answers)
-	}
-	for i := range good {
-		other.Receive(t, Phone(i), Number, "good")
+	require.Equal(t, map[int]int{http.StatusForbidden: forgeries}, answers)
+	for i := range good { // the account that is attacked, from the address that attacks it
+		d.Account.Receive(t, Phone(i), Number, "good")
 	}
 	ana.Until(t, wire.MessageCreated, good)
 	its := d.Alpha.Interactions(t, omni.InteractionOpen)
@@ -72,7 +69,7 @@ func TestX1_ForgedSignatures(t *testing.T) {
 	d.Alpha.Call(t, http.MethodGet, "/api/v1/carrier-accounts/"+d.Account.ID+"/set-aside", nil).JSON(t, &aside)
 	require.Empty(t, aside.Items, "nothing of it is kept")
 	t.Logf("X1: %d forged webhooks answered %v, accepted 0; %v CPU each", forgeries, answers, cost.Round(time.Microsecond))
-	require.Less(t, cost, 2*time.Millisecond)
+	require.Less(t, cost, 500*time.Microsecond)
 }
 
 // What must not stand in any log line, metric or error goes through every path, well and badly.
