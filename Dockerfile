@@ -6,6 +6,7 @@ COPY web/package.json web/package-lock.json ./
 COPY web/shared/package.json shared/
 COPY web/console/package.json console/
 COPY web/widget/package.json widget/
+COPY web/demo/package.json demo/
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build
