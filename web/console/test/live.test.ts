@@ -89,7 +89,7 @@ describe("events", () => {
   it("reads an interaction that it does not know, once, and shows it", async () => {
     const s = setup();
     s.qc.setQueryData<ListData>(keys.list({ view: "all", state: "open" }), { pages: [page([])], pageParams: [""] });
-    const read = vi.spyOn(api, "interaction").mockResolvedValue(interaction({ lastSeq: 5 }));
+    const read = vi.spyOn(api, "interaction").mockResolvedValue({ ...interaction({ lastSeq: 5 }), topics: [] });
     s.event("message.created", message(4));
     s.event("message.created", message(5));
     await vi.advanceTimersByTimeAsync(0);

@@ -14,8 +14,15 @@ import { LiveContext } from "../src/live/hooks";
 import { keys } from "../src/live/keys";
 import type { Live } from "../src/live/live";
 
-export const me: User = { id: "u-me", name: "Mia Meyer", email: "mia@example.com", role: "agent" };
-export const ana: User = { id: "u-ana", name: "Ana Novak", role: "agent" };
+export const me: User = {
+  id: "u-me",
+  name: "Mia Meyer",
+  email: "mia@example.com",
+  role: "agent",
+  disabled: false,
+  version: 1,
+};
+export const ana: User = { id: "u-ana", name: "Ana Novak", role: "agent", disabled: false, version: 1 };
 export const t0 = 1_700_000_000_000;
 
 export function interaction(over: Partial<Interaction> = {}): Interaction {
@@ -61,7 +68,20 @@ export const channel: Channel = {
   groupId: "g1",
   channelType: "SMS",
   address: "+14155550000",
-  capabilities: { maxTextLength: 20, segmented: true, deliveryStatus: true, readStatus: false, typing: false },
+  disabled: false,
+  version: 1,
+  createdAt: t0,
+  capabilities: {
+    maxTextLength: 20,
+    segmented: true,
+    captions: false,
+    templates: false,
+    deliveryStatus: true,
+    readStatus: false,
+    typing: false,
+    reactions: false,
+    replyTo: false,
+  },
 };
 
 export const contact: Contact = {
@@ -69,7 +89,9 @@ export const contact: Contact = {
   name: "Maria Rossi",
   version: 1,
   createdAt: t0,
-  identities: [{ id: "x1", channelType: "SMS", address: "+14155550100" }],
+  labels: [],
+  attributes: {},
+  identities: [{ id: "x1", channelType: "SMS", address: "+14155550100", verified: false }],
 };
 
 export const page = (items: Interaction[], over: Partial<InteractionPage> = {}): InteractionPage => ({
@@ -82,7 +104,15 @@ export const page = (items: Interaction[], over: Partial<InteractionPage> = {}):
 /** Puts a component on a page where `me` is logged in and the usual things are known. */
 export function show(ui: ReactElement, live: Partial<Live> = {}) {
   useSession.setState(
-    { status: "in", session: { accessToken: "a.b.c", expiresAt: 0, user: me, organisation: { id: "o", name: "O" } } },
+    {
+      status: "in",
+      session: {
+        accessToken: "a.b.c",
+        expiresAt: 0,
+        user: me,
+        organisation: { id: "o", name: "O", createdAt: t0, reopenMinutes: 60, version: 1 },
+      },
+    },
     true,
   );
   const qc = newQueryClient();

@@ -1,41 +1,47 @@
 import type { Interaction, Owner } from "@omni/shared";
-import type { Channel, Contact, Group, InteractionPage, Me, MessagePage, User, View } from "./records";
-import { call } from "./session";
+import { data } from "./http";
+import type { Channel, Contact, InteractionPage, Me, MessagePage, User, View } from "./records";
+import { client } from "./session";
 
 export interface ListFilter {
   view: View;
   state: "open" | "resolved";
 }
 
-function query(params: Record<string, string | number | undefined>): string {
-  const q = new URLSearchParams();
-  for (const [name, value] of Object.entries(params)) if (value !== undefined && value !== "") q.set(name, `${value}`);
-  return q.size > 0 ? `?${q}` : "";
+/** What a call gave, as one of our records: records.ts has the compiler check that they fit. */
+async function as<T>(call: Promise<{ data?: unknown }>): Promise<T> {
+  return (await data(call)) as T;
 }
 
-const id = encodeURIComponent;
-
-/** Lists answer either a bare array or a page; we never need more than the first page of these small ones. */
-type Some<T> = T[] | { items: T[] };
-const items = <T>(s: Some<T>): T[] => (Array.isArray(s) ? s : s.items);
+const one = (id: string) => ({ path: { id } });
+/** The small lists: nobody has more of these than a page holds. */
+const all = { query: { limit: 200 } };
 
 export const api = {
-  me: (signal?: AbortSignal) => call<Me>("/me", { signal }),
-  users: async (signal?: AbortSignal) => items(await call<Some<User>>("/users?limit=200", { signal })),
-  groups: async (signal?: AbortSignal) => items(await call<Some<Group>>("/groups?limit=200", { signal })),
-  channels: async (signal?: AbortSignal) => items(await call<Some<Channel>>("/channels?limit=200", { signal })),
-  contact: (contact: string, signal?: AbortSignal) => call<Contact>(`/contacts/${id(contact)}`, { signal }),
-  ticket: async () => (await call<{ ticket: string }>("/realtime/tickets", { method: "POST", body: {} })).ticket,
+  me: (signal?: AbortSignal) => as<Me>(client.GET("/api/v1/me", { signal: signal ?? null })),
+  users: async (signal?: AbortSignal): Promise<User[]> =>
+    (await data(client.GET("/api/v1/users", { params: all, signal: signal ?? null }))).items,
+  channels: async (signal?: AbortSignal) =>
+    (await as<{ items: Channel[] }>(client.GET("/api/v1/channels", { params: all, signal: signal ?? null }))).items,
+  contact: (id: string, signal?: AbortSignal) =>
+    as<Contact>(client.GET("/api/v1/contacts/{id}", { params: one(id), signal: signal ?? null })),
+  ticket: async () => (await data(client.POST("/api/v1/realtime/tickets", { body: {} }))).ticket,
 
   interactions: (f: ListFilter, page: { cursor?: string; limit: number }, signal?: AbortSignal) =>
-    call<InteractionPage>(`/interactions${query({ ...f, ...page })}`, { signal }),
-  interaction: (interaction: string, signal?: AbortSignal) =>
-    call<Interaction>(`/interactions/${id(interaction)}`, { signal }),
-  messages: (interaction: string, page: { before?: number; limit: number }, signal?: AbortSignal) =>
-    call<MessagePage>(`/interactions/${id(interaction)}/messages${query(page)}`, { signal }),
+    as<InteractionPage>(
+      client.GET("/api/v1/interactions", { params: { query: { ...f, ...page } }, signal: signal ?? null }),
+    ),
+  interaction: (id: string, signal?: AbortSignal) =>
+    as<Interaction & Pick<InteractionPage, "topics">>(
+      client.GET("/api/v1/interactions/{id}", { params: one(id), signal: signal ?? null }),
+    ),
+  messages: (id: string, page: { before?: number; limit: number }, signal?: AbortSignal) =>
+    as<MessagePage>(
+      client.GET("/api/v1/interactions/{id}/messages", { params: { ...one(id), query: page }, signal: signal ?? null }),
+    ),
 
-  act: (interaction: string, action: "claim" | "release" | "resolve" | "reopen", version: number) =>
-    call<Interaction>(`/interactions/${id(interaction)}/${action}`, { method: "POST", body: { version } }),
-  assign: (interaction: string, owner: Owner, version: number) =>
-    call<Interaction>(`/interactions/${id(interaction)}/assign`, { method: "POST", body: { version, owner } }),
+  act: (id: string, action: "claim" | "release" | "resolve" | "reopen", version: number) =>
+    as<Interaction>(client.POST(`/api/v1/interactions/{id}/${action}`, { params: one(id), body: { version } })),
+  assign: (id: string, owner: Owner, version: number) =>
+    as<Interaction>(client.POST("/api/v1/interactions/{id}/assign", { params: one(id), body: { version, owner } })),
 };

@@ -1,14 +1,8 @@
 import { type ErrorCode, OmniError, type WireError } from "@omni/shared";
+import type { components } from "@omni/shared/api";
 
-/** RFC 9457, as the server writes it. */
-interface Problem {
-  title?: string;
-  detail?: string;
-  code?: ErrorCode;
-  fields?: Record<string, string>;
-  details?: Record<string, unknown>;
-  requestId?: string;
-}
+/** RFC 9457, as the server writes it; a proxy between may write anything. */
+type Problem = Partial<components["schemas"]["Problem"]>;
 
 const byStatus: Record<number, ErrorCode> = {
   400: "invalid",
@@ -23,39 +17,26 @@ const byStatus: Record<number, ErrorCode> = {
   504: "unavailable",
 };
 
-export interface RequestOptions {
-  method?: "GET" | "POST" | "PATCH" | "DELETE";
-  body?: unknown;
-  headers?: Record<string, string>;
-  signal?: AbortSignal | undefined;
-}
-
 const timeoutMs = 30_000;
 
-/** One request without authentication. Every failure is an OmniError; `offline` means that there was no answer. */
-export async function send<T>(path: string, o: RequestOptions = {}): Promise<T> {
+/** One request. Every failure is an OmniError; `offline` means that there was no answer. */
+export async function send(request: Request): Promise<Response> {
   const deadline = AbortSignal.timeout(timeoutMs);
   let res: Response;
   try {
-    res = await fetch(path, {
-      method: o.method ?? "GET",
-      headers: {
-        Accept: "application/json",
-        ...(o.body === undefined ? {} : { "Content-Type": "application/json" }),
-        ...o.headers,
-      },
-      body: o.body === undefined ? null : JSON.stringify(o.body),
-      credentials: "same-origin",
-      signal: o.signal ? AbortSignal.any([o.signal, deadline]) : deadline,
-    });
+    res = await fetch(request, { signal: AbortSignal.any([request.signal, deadline]) });
   } catch (cause) {
-    if (o.signal?.aborted) throw cause;
+    if (request.signal.aborted) throw cause;
     const code = deadline.aborted ? "timeout" : "offline";
     throw new OmniError({ code, message: "The server could not be reached." }, { cause });
   }
   if (!res.ok) throw await problem(res);
-  if (res.status === 204) return undefined as T;
-  return (await res.json()) as T;
+  return res;
+}
+
+/** What a client's call gave. It has data, because send throws where there is none. */
+export async function data<T>(call: Promise<{ data?: T }>): Promise<T> {
+  return (await call).data as T;
 }
 
 async function problem(res: Response): Promise<OmniError> {

@@ -1,89 +1,37 @@
 // Records that only REST has; those that events carry too are in @omni/shared.
-import type { ChannelType, Interaction, Message, Millis, Role, TopicPosition } from "@omni/shared";
+import type { ChannelType, Interaction, Message, Owner, TopicPosition } from "@omni/shared";
+import type { components } from "@omni/shared/api";
 
-export interface User {
-  id: string;
-  name: string;
-  email?: string;
-  role: Role;
-  disabled?: boolean;
-}
+type Schemas = components["schemas"];
 
-export interface Group {
-  id: string;
-  name: string;
-  type: "PRIVATE" | "SHARED";
-  userId?: string;
-  memberIds: string[];
-  colour?: string;
-}
-
-export interface Session {
-  accessToken: string;
-  expiresAt: Millis;
-  user: User;
-  organisation: { id: string; name: string };
-}
-
-export interface Me {
-  user: User;
-  organisation: { id: string; name: string };
-  groups: Group[];
-}
-
-export interface Capabilities {
-  maxTextLength: number;
-  segmented: boolean;
-  deliveryStatus: boolean;
-  readStatus: boolean;
-  typing: boolean;
-}
-
-export interface Channel {
-  id: string;
-  name: string;
-  groupId: string;
-  channelType: ChannelType;
-  address: string;
-  capabilities: Capabilities;
-  disabled?: boolean;
-}
-
-export interface ContactIdentity {
-  id: string;
-  channelType: ChannelType;
-  address: string;
-  name?: string;
-  verified?: boolean;
-  optedOutAt?: Millis;
-  lastSeenAt?: Millis;
-}
-
-export interface Contact {
-  id: string;
-  name: string;
-  language?: string;
-  labels?: string[];
-  attributes?: Record<string, unknown>;
-  version: number;
-  createdAt: Millis;
-  identities: ContactIdentity[];
-}
+export type User = Schemas["UserBody"];
+export type Group = Schemas["GroupBody"];
+export type Session = Schemas["SessionBody"];
+export type Me = Schemas["MeBody"];
+export type Channel = Schemas["ChannelBody"] & { channelType: ChannelType };
+export type ContactIdentity = Schemas["IdentityBody"] & { channelType: ChannelType };
+export type Contact = Omit<Schemas["ContactBody"], "identities"> & { identities: ContactIdentity[] };
 
 export type View = "mine" | "unassigned" | "all";
-export type Counts = Record<View, number>;
+export type Counts = Schemas["Counts"];
 
-export interface InteractionPage {
+export type InteractionPage = Omit<Schemas["InteractionListBody"], "items"> & {
   items: Interaction[];
-  /** Cursor of the next page; absent or empty at the end. */
-  next?: string;
-  counts: Counts;
   topics: TopicPosition[];
-}
+};
 
-export interface MessagePage {
-  /** Ascending by seq. */
-  items: Message[];
-  hasMore: boolean;
-  topics: TopicPosition[];
-}
+export type MessagePage = Omit<Schemas["MessageListBody"], "items"> & { items: Message[] };
+
+type Fits<Ours extends Documented, Documented> = Ours;
+
+/** Where the API's document says `string`, our records say which ones; the compiler checks that they fit into it. */
+export type Conforming = [
+  Fits<Interaction, Schemas["Interaction"]>,
+  Fits<Message, Schemas["Message"]>,
+  Fits<Owner, Schemas["Owner"]>,
+  Fits<TopicPosition, Schemas["TopicPosition"]>,
+  Fits<InteractionPage, Schemas["InteractionListBody"]>,
+  Fits<MessagePage, Schemas["MessageListBody"]>,
+  Fits<Contact, Schemas["ContactBody"]>,
+  Fits<Channel, Schemas["ChannelBody"]>,
+];

@@ -1,6 +1,8 @@
 import { isCode, OmniError } from "@omni/shared";
+import type { paths } from "@omni/shared/api";
+import createClient from "openapi-fetch";
 import { create } from "zustand";
-import { type RequestOptions, send } from "./http";
+import { data, send } from "./http";
 import type { Session } from "./records";
 
 /**
@@ -23,10 +25,18 @@ export function useMe() {
   });
 }
 
+/** Calls that need no session. */
+const open = createClient<paths>({ baseUrl: location.origin, fetch: send });
+
 // By this machine's clock, so that a wrong one does no harm.
 let freshUntil = 0;
 
 function take(session: Session): Session {
+  const before = useSession.getState();
+  if ((before.status === "in" || before.status === "expired") && before.session.user.id !== session.user.id) {
+    // Another person, perhaps in another tab: nothing of the first one's screen may stay.
+    location.assign("/");
+  }
   freshUntil = Date.now() + lifetimeMs(session);
   useSession.setState({ status: "in", session }, true);
   return session;
@@ -55,18 +65,12 @@ const csrf = (): Record<string, string> => {
 };
 
 export async function login(by: { email: string; password: string } | { loginToken: string }): Promise<Session> {
-  const before = useSession.getState();
-  const session = await send<Session>("/api/v1/auth/login", { method: "POST", body: by });
-  if (before.status === "expired" && before.session.user.id !== session.user.id) {
-    // Another person: nothing of the first one's screen may stay.
-    location.assign("/");
-  }
-  return take(session);
+  return take(await data<Session>(open.POST("/api/v1/auth/login", { body: by })));
 }
 
 export async function logout(): Promise<void> {
   try {
-    await send("/api/v1/auth/logout", { method: "POST", body: {}, headers: { ...csrf(), ...bearer() } });
+    await open.POST("/api/v1/auth/logout", { body: {}, headers: { ...csrf(), ...bearer() } });
   } finally {
     freshUntil = 0;
     location.assign("/login");
@@ -88,7 +92,7 @@ export function refresh(): Promise<boolean> {
       return false;
     }
     try {
-      take(await send<Session>("/api/v1/auth/refresh", { method: "POST", body: {}, headers: csrf() }));
+      take(await data<Session>(open.POST("/api/v1/auth/refresh", { body: {}, headers: csrf() })));
       return true;
     } catch (e) {
       if (!isCode(e, "unauthenticated", "forbidden", "invalid")) throw e;
@@ -123,14 +127,21 @@ export async function accessToken(): Promise<string> {
 }
 
 /** One request as the user who is logged in. Renews the session once if the server says that it is over. */
-export async function call<T>(path: string, o: RequestOptions = {}): Promise<T> {
-  const once = async () =>
-    send<T>(`/api/v1${path}`, { ...o, headers: { ...o.headers, Authorization: `Bearer ${await accessToken()}` } });
+async function authorized(request: Request): Promise<Response> {
+  const once = async (r: Request) => {
+    r.headers.set("Authorization", `Bearer ${await accessToken()}`);
+    return send(r);
+  };
+  // A request can be sent once only.
+  const second = request.clone();
   try {
-    return await once();
+    return await once(request);
   } catch (e) {
     if (!isCode(e, "unauthenticated") || useSession.getState().status !== "in") throw e;
     if (!(await refresh())) throw e;
-    return once();
+    return once(second);
   }
 }
+
+/** The API as the user who is logged in. Its calls throw an OmniError unless they succeed. */
+export const client = createClient<paths>({ baseUrl: location.origin, fetch: authorized });

@@ -77,19 +77,19 @@ export function ContactPanel({ conversationId }: { conversationId: string }) {
               <dt>{t("contact.since")}</dt>
               <dd>{shortDate(contact.createdAt)}</dd>
             </div>
-            {(contact.labels?.length ?? 0) > 0 && (
+            {contact.labels.length > 0 && (
               <div>
                 <dt>{t("contact.labels")}</dt>
-                <dd>{contact.labels?.join(", ")}</dd>
+                <dd>{contact.labels.join(", ")}</dd>
               </div>
             )}
-            {Object.entries(contact.attributes ?? {}).map(([key, value]) => (
+            {Object.entries(contact.attributes).map(([key, value]) => (
               <div key={key}>
                 <dt>
                   <bdi>{key}</bdi>
                 </dt>
                 <dd>
-                  <bdi>{typeof value === "object" ? JSON.stringify(value) : String(value)}</bdi>
+                  <bdi>{value}</bdi>
                 </dd>
               </div>
             ))}

@@ -1,4 +1,5 @@
 import { age, type Interaction } from "@omni/shared";
+import { Hourglass } from "lucide-react";
 import { memo } from "react";
 import { Link } from "react-router";
 import { t } from "../i18n";
@@ -57,7 +58,9 @@ export const Row = memo(function Row({ interaction: i, href, open, tabStop, onFo
           <span className="sr-only">{t(`channel.${i.channelType}`)}</span>
           {waiting && (
             <span className={s.waiting} title={t("row.waitingLabel", { time: waiting })}>
-              {t("row.waiting", { time: waiting })}
+              <Hourglass size={11} aria-hidden="true" />
+              <span className="sr-only">{t("row.waiting")}</span>
+              {waiting}
             </span>
           )}
           <span className={s.rowTime}>{time}</span>

@@ -89,9 +89,9 @@ export class Live {
     for (const timer of this.typingTimers.values()) clearTimeout(timer);
   }
 
-  /** Call it after a login that followed the end of a session. */
+  /** Connects again after a login that followed the end of a session. */
   resume(): void {
-    this.socket.start();
+    if (this.socket.status.state === "stopped") this.socket.start();
   }
 
   // ---- Reading
@@ -297,7 +297,7 @@ export class Live {
     if (this.fetching.has(id)) return;
     this.fetching.add(id);
     try {
-      const { topics, ...i } = (await api.interaction(id)) as Interaction & { topics?: TopicPosition[] };
+      const { topics, ...i } = await api.interaction(id);
       this.putInteraction(newest(this.find(id), i));
       this.bringUpToDate(topics);
     } catch (e) {

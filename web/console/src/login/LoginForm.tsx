@@ -14,7 +14,7 @@ export function loginFailure(e: unknown): string {
   return t("login.failed", { message: e instanceof OmniError ? `${e.message} ${e.requestId}` : "" });
 }
 
-export function LoginForm({ email: known, notice, onDone }: { email?: string; notice?: string; onDone?: () => void }) {
+export function LoginForm({ email: known, notice }: { email?: string; notice?: string }) {
   const [email, setEmail] = useState(known ?? "");
   const [password, setPassword] = useState("");
   const [busy, setBusy] = useState(false);
@@ -26,7 +26,6 @@ export function LoginForm({ email: known, notice, onDone }: { email?: string; no
     setError("");
     try {
       await login({ email: email.trim(), password });
-      onDone?.();
     } catch (cause) {
       setError(loginFailure(cause));
       setBusy(false);

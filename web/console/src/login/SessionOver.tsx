@@ -1,4 +1,5 @@
 import { Anchor, Modal } from "@mantine/core";
+import { useEffect } from "react";
 import { logout, useSession } from "../api/session";
 import { t } from "../i18n";
 import { useLiveClient } from "../live/hooks";
@@ -9,6 +10,10 @@ export function SessionOver() {
   const state = useSession();
   const live = useLiveClient();
   const open = state.status === "expired";
+  // Here or in another tab: whoever logs in, this one goes on.
+  useEffect(() => {
+    if (!open) live.resume();
+  }, [open, live]);
   return (
     <Modal
       opened={open}
@@ -21,12 +26,7 @@ export function SessionOver() {
       centered
     >
       <p>{t("session.overText")}</p>
-      {open && (
-        <LoginForm
-          {...(state.session.user.email ? { email: state.session.user.email } : {})}
-          onDone={() => live.resume()}
-        />
-      )}
+      {open && <LoginForm {...(state.session.user.email ? { email: state.session.user.email } : {})} />}
       <Anchor component="button" type="button" mt="md" onClick={() => void logout()}>
         {t("session.other")}
       </Anchor>
