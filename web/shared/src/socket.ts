@@ -75,6 +75,9 @@ export const maxDelayMs = 20_000;
 export const heartbeatGraceMs = 2000;
 /** A connection has to live this long before delays start from the beginning again. */
 export const stableMs = 5000;
+/** How many commands go out at once, and how often one more: less than what the server closes a connection for. */
+export const commandBurst = 30;
+export const commandEveryMs = 60;
 const keptEvents = 1000;
 /** setTimeout takes no more than 31 bits. */
 const longestTimer = 2 ** 31 - 1;
@@ -92,6 +95,8 @@ interface Link {
   /** connect was answered ok. */
   ready: boolean;
   openedAt: number;
+  /** When the next command could go out if none had been saved up. */
+  nextAt: number;
 }
 
 /**
@@ -207,14 +212,26 @@ export class OmniSocket {
 
   private ask<T>(link: Link, type: string, data: unknown, timeoutMs: number): Promise<T> {
     const id = this.nextId++;
+    const wait = this.reserve(link);
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.pending.delete(id);
         reject(new OmniError({ code: "timeout", message: "The server did not answer in time." }));
-      }, timeoutMs);
+      }, timeoutMs + wait);
       this.pending.set(id, { resolve: (d) => resolve(d as T), reject, timer });
-      link.ws.send(JSON.stringify({ id, type, data }));
+      const frame = JSON.stringify({ id, type, data });
+      if (wait === 0) link.ws.send(frame);
+      // A link that was lost meanwhile has rejected what waited on it.
+      else setTimeout(() => this.link === link && link.ws.send(frame), wait);
     });
+  }
+
+  /** Tells after how many milliseconds a command may go out, and counts it. Later ones wait longer: the order stays. */
+  private reserve(link: Link): Millis {
+    const now = this.p.now();
+    const wait = Math.max(0, link.nextAt - now);
+    link.nextAt = Math.max(link.nextAt, now - (commandBurst - 1) * commandEveryMs) + commandEveryMs;
+    return wait;
   }
 
   private async connect(): Promise<void> {
@@ -242,7 +259,7 @@ export class OmniSocket {
     if (!current()) return;
 
     const ws = new this.p.WebSocket(this.o.url, subprotocol);
-    const link: Link = { ws, ready: false, openedAt: 0 };
+    const link: Link = { ws, ready: false, openedAt: 0, nextAt: 0 };
     this.link = link;
     ws.onopen = () => {
       if (this.link !== link) return;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { OmniError } from "../src/error";
-import { heartbeatGraceMs, livenessMs, type StopReason, stopOf } from "../src/socket";
+import { commandBurst, commandEveryMs, heartbeatGraceMs, livenessMs, type StopReason, stopOf } from "../src/socket";
 import { event, FakeWebSocket, setup, topic } from "./fake";
 
 beforeEach(() => {
@@ -67,6 +67,41 @@ describe("connecting", () => {
     expect(ticket).toHaveBeenCalledTimes(1);
     await vi.advanceTimersByTimeAsync(1);
     expect(ticket).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("commands", () => {
+  it("go out no faster than the server takes them, in order, and each is answered", async () => {
+    const t = setup();
+    t.socket.start();
+    const { ws } = await t.accept([topic(1)]);
+    const all = Array.from({ length: commandBurst + 3 }, (_, n) => t.socket.request("message.send", { n }));
+    const sent = () => ws.sent.filter((c) => c.type === "message.send").map((c) => c.data.n);
+    expect(sent()).toEqual(Array.from({ length: commandBurst }, (_, n) => n));
+    await vi.advanceTimersByTimeAsync(commandEveryMs);
+    expect(sent()).toHaveLength(commandBurst + 1);
+    await vi.advanceTimersByTimeAsync(2 * commandEveryMs);
+    expect(sent()).toEqual(all.map((_, n) => n));
+    for (const c of ws.sent) ws.frame({ id: c.id, type: "ok", data: c.data.n });
+    expect(await Promise.all(all)).toEqual(all.map((_, n) => n));
+    // What was not used is saved up again, and no more than that.
+    await vi.advanceTimersByTimeAsync(10_000);
+    for (let n = 0; n <= commandBurst; n++) t.socket.tell("typing", {});
+    expect(ws.sent.filter((c) => c.type === "typing")).toHaveLength(commandBurst);
+  });
+
+  it("that wait their turn are lost with the connection, and the caller is told", async () => {
+    const t = setup();
+    t.socket.start();
+    const { ws } = await t.accept([topic(1)]);
+    for (let n = 0; n < commandBurst; n++) t.socket.tell("typing", {});
+    const late = t.socket.request("message.send", {});
+    const told = expect(late).rejects.toMatchObject({ code: "offline" });
+    ws.fail(1006);
+    await told;
+    const again = await t.accept([topic(1, "recovered")]);
+    await vi.advanceTimersByTimeAsync(commandEveryMs);
+    expect([...ws.sent, ...again.ws.sent].filter((c) => c.type === "message.send")).toEqual([]);
   });
 });
 
