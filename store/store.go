@@ -50,6 +50,7 @@ type Store interface {
 	Inbox
 	Fragments
 	Outbox
+	Media
 	Locks
 	Idempotency
 	Audit
@@ -231,7 +232,7 @@ type MessageWindow struct {
 type Messages interface {
 	// AppendMessage stores m as the next of its interaction: it sets Sequence, raises the interaction's LastSequence and
 	// what lists show of it (preview, unread, waiting), and if m is outbound and not LiveChat puts it into the outbox,
-	// all in one step. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
+	// all in one step. Files of an inbound message that are pending wait to be fetched (Media) from then on. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
 	// looked at: Appended has it. If a message with the same (digital channel, carrier message id), or the same
 	// (interaction, ClientID), or the same ID, is there already, nothing changes, and that one is returned with created false.
 	AppendMessage(ctx context.Context, t omni.Tenant, m omni.ServiceMessage) (Appended, error)
@@ -359,6 +360,28 @@ type Outbox interface {
 	NextOutbox(ctx context.Context, partitions []int) (omni.Millis, error)
 }
 
+// MediaItem is a file of an inbound message that has to be fetched from where it lies.
+type MediaItem struct {
+	Message   omni.ServiceMessage
+	Index     int         // of the file in Message.Payload.Files
+	Attempts  int         // how often fetching it failed
+	NotBefore omni.Millis // not tried earlier; 0: at once
+}
+
+// Media is the files that wait to be fetched: a part of the messages themselves, so that an inbound message and the
+// duty to fetch its files are stored in one step. It spans organisations like Inbox.
+type Media interface {
+	// PendingMedia returns the files of the given partitions that may be tried at now, oldest message first, and in order
+	// within a message.
+	PendingMedia(ctx context.Context, partitions []int, now omni.Millis, limit int) ([]MediaItem, error)
+	// SetMedia stores what came of trying to fetch the file of a message at index. One that is ready or failed is
+	// replaced by ref and leaves the queue; one that is pending stays as it was, counts a failure, and is due again at
+	// notBefore. A file that does not wait any more is omni.ErrConflict, and nothing changes.
+	SetMedia(ctx context.Context, t omni.Tenant, messageID string, index int, ref omni.MediaReference, notBefore omni.Millis) (omni.ServiceMessage, error)
+	// NextMedia returns the earliest NotBefore of the given partitions, 0 if nothing waits: at least 1 for what is due at once.
+	NextMedia(ctx context.Context, partitions []int) (omni.Millis, error)
+}
+
 // Partition gives the part of inbox or outbox that a conversation belongs to (FNV-1a of its key).
 func Partition(key string) int {
 	h := uint32(2166136261)
@@ -376,6 +399,9 @@ func InboxPartition(accountID, contact string) int { return Partition(accountID 
 func OutboxPartition(m omni.ServiceMessage) int {
 	return Partition(m.Channel.DigitalChannelID + "|" + m.To.Address)
 }
+
+// MediaPartition is the part of the files to fetch that a message's belong to.
+func MediaPartition(messageID string) int { return Partition(messageID) }
 
 // Locks are leases with fencing numbers.
 type Locks interface {

@@ -56,7 +56,7 @@ func mask(partitions []int) int64 {
 // oldest reads up to limit items of a queue by two statements, one for what never failed and one for what is due again:
 // each is in order, and so the first ones of both are the first ones of all.
 func oldest[T any](ctx context.Context, s *Store, fresh, retried stmt, scan func(scanner) (queued[T], error),
-	partitions []int, now omni.Millis, limit int,
+	partitions []int, now omni.Millis, limit int, compare func(a, b queued[T]) int,
 ) ([]T, error) {
 	m := mask(partitions)
 	if m == 0 || limit <= 0 {
@@ -73,15 +73,17 @@ func oldest[T any](ctx context.Context, s *Store, fresh, retried stmt, scan func
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(all, func(a, b queued[T]) int { return cmp.Compare(a.seq, b.seq) })
+	slices.SortFunc(all, compare)
 	// Between the two statements an item may have gone from one to the other.
-	all = slices.CompactFunc(all, func(a, b queued[T]) bool { return a.seq == b.seq })
+	all = slices.CompactFunc(all, func(a, b queued[T]) bool { return compare(a, b) == 0 })
 	items := make([]T, 0, min(limit, len(all)))
 	for _, q := range all[:min(limit, len(all))] {
 		items = append(items, q.item)
 	}
 	return items, nil
 }
+
+func bySeq[T any](a, b queued[T]) int { return cmp.Compare(a.seq, b.seq) }
 
 // PutInbox implements store.Store.
 func (s *Store) PutInbox(ctx context.Context, rs ...store.InboxRecord) error {
@@ -113,7 +115,7 @@ func inboxArgs(r store.InboxRecord, doc, body []byte) []any {
 
 // PendingInbox implements store.Store.
 func (s *Store) PendingInbox(ctx context.Context, partitions []int, now omni.Millis, limit int) ([]store.InboxRecord, error) {
-	rs, err := oldest(ctx, s, sqlInboxNew, sqlInboxRetried, scanInbox, partitions, now, limit)
+	rs, err := oldest(ctx, s, sqlInboxNew, sqlInboxRetried, scanInbox, partitions, now, limit, bySeq)
 	if err != nil {
 		return nil, fmt.Errorf("pending inbox: %w", err)
 	}

@@ -73,6 +73,7 @@ type appending struct {
 	inbound  bool
 	answered bool   // an agent wrote
 	outbox   string // the recipient's key, or "" if the message does not go out
+	files    []int  // which of its files wait to be fetched
 }
 
 func newAppending(m omni.ServiceMessage) (*appending, error) {
@@ -97,6 +98,13 @@ func newAppending(m omni.ServiceMessage) (*appending, error) {
 	}
 	if m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat {
 		a.outbox = m.Channel.DigitalChannelID + "|" + m.To.Address
+	}
+	if a.inbound {
+		for n, f := range m.Payload.Files() {
+			if f.State == omni.MediaPending {
+				a.files = append(a.files, n)
+			}
+		}
 	}
 	return a, nil
 }
@@ -160,6 +168,11 @@ func (a *appending) run(ctx context.Context, c *conn) (store.Appended, error) {
 		a.at, a.preview, string(a.m.Direction), a.inbound, a.answered, int64(a.m.ReceivedAt))
 	if err == nil && a.outbox != "" {
 		_, err = c.exec(ctx, sqlOutboxPut, p.seq, a.m.ID, org, a.outbox, store.OutboxPartition(a.m))
+	}
+	for _, n := range a.files {
+		if err == nil {
+			_, err = c.exec(ctx, sqlMediaPut, p.seq, a.m.ID, org, n, store.MediaPartition(a.m.ID))
+		}
 	}
 	return out, err
 }

@@ -18,7 +18,7 @@ func scanOutbox(r scanner) (q queued[store.OutboxItem], err error) {
 
 // PendingOutbox implements store.Store. It looks at the heads of the recipients' queues alone.
 func (s *Store) PendingOutbox(ctx context.Context, partitions []int, now omni.Millis, limit int) ([]store.OutboxItem, error) {
-	items, err := oldest(ctx, s, sqlOutboxNew, sqlOutboxRetried, scanOutbox, partitions, now, limit)
+	items, err := oldest(ctx, s, sqlOutboxNew, sqlOutboxRetried, scanOutbox, partitions, now, limit, bySeq)
 	if err != nil {
 		return nil, fmt.Errorf("pending outbox: %w", err)
 	}

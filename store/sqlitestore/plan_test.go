@@ -28,7 +28,7 @@ func TestEveryStatementUsesAnIndex(t *testing.T) {
 	for _, id := range []stmt{
 		sqlOrganisations, sqlUsers, sqlAPIKeys, sqlGroups, sqlFolders, sqlAccounts, sqlChannels, sqlContacts, sqlIdentities,
 		sqlInteractionReopenable, sqlInteractionKeysOfGroup, sqlInteractionKeysUnassigned, sqlInteractionKeysOwned,
-		sqlMessagesBefore, sqlMessagesAfter, sqlInboxNew, sqlAsideList, sqlOutboxNew, sqlOutboxNext, sqlAuditList,
+		sqlMessagesBefore, sqlMessagesAfter, sqlInboxNew, sqlAsideList, sqlOutboxNew, sqlOutboxNext, sqlMediaNew, sqlMediaNext, sqlAuditList,
 	} {
 		inOrder[id] = true
 	}

@@ -112,6 +112,7 @@ const (
 	sqlMessageNote
 	sqlMessageCarrierID
 	sqlMessageSegments
+	sqlMessageDoc
 	sqlEarlyPut
 	sqlEarlyTake
 
@@ -137,6 +138,13 @@ const (
 	sqlOutboxPromote
 	sqlOutboxState
 	sqlOutboxNext
+
+	sqlMediaPut
+	sqlMediaNew
+	sqlMediaRetried
+	sqlMediaTake
+	sqlMediaRetry
+	sqlMediaNext
 
 	sqlLockAcquire
 	sqlLockRelease
@@ -165,6 +173,8 @@ const (
 	inboxCols   = `seq, id, attempts, not_before, last_error, doc, body`
 	// Items come with their messages.
 	outboxCols = `o.seq, o.attempts, o.not_before, o.sending_at, o.partition, m.` +
+		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
+	mediaCols = `q.seq, q.file, q.attempts, q.not_before, m.` +
 		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
 )
 
@@ -333,6 +343,7 @@ var statements = [stmtCount]string{
 		WHERE id = ?1 AND org = ?2 AND (reason <> ?3 OR error_code <> ?4)`,
 	sqlMessageCarrierID: `UPDATE OR IGNORE messages SET carrier_id = ?3 WHERE id = ?1 AND org = ?2 AND carrier_id = ''`,
 	sqlMessageSegments:  `UPDATE messages SET segments = ?3 WHERE id = ?1 AND org = ?2 AND segments <> ?3`,
+	sqlMessageDoc:       `UPDATE messages SET doc = ?3 WHERE id = ?1 AND org = ?2`,
 	sqlEarlyPut: `INSERT INTO early_statuses (org, channel_id, carrier_id, status, expires_at, doc) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (org, channel_id, carrier_id, status) DO NOTHING`,
 	sqlEarlyTake: `DELETE FROM early_statuses WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 RETURNING seq, doc`,
@@ -374,6 +385,16 @@ var statements = [stmtCount]string{
 	sqlOutboxState:   `SELECT sending_at FROM outbox WHERE message_id = ?1 AND org = ?2`,
 	sqlOutboxNext: `SELECT not_before FROM outbox WHERE head = 1 AND not_before >= 0 AND sending_at = 0 AND (?1 >> partition) & 1
 		ORDER BY not_before LIMIT 1`,
+
+	sqlMediaPut: `INSERT INTO pending_media (seq, message_id, org, file, partition) VALUES (?1, ?2, ?3, ?4, ?5)`,
+	sqlMediaNew: `SELECT ` + mediaCols + ` FROM pending_media q JOIN messages m ON m.seq = q.seq
+		WHERE q.not_before = 0 AND (?1 >> q.partition) & 1 ORDER BY q.seq, q.file LIMIT ?2`,
+	sqlMediaRetried: `SELECT ` + mediaCols + ` FROM pending_media q JOIN messages m ON m.seq = q.seq
+		WHERE q.rowid IN (SELECT rowid FROM pending_media WHERE not_before > 0 AND not_before <= ?3 AND (?1 >> partition) & 1
+			ORDER BY seq, file LIMIT ?2) ORDER BY q.seq, q.file`,
+	sqlMediaTake:  `DELETE FROM pending_media WHERE message_id = ?1 AND org = ?2 AND file = ?3`,
+	sqlMediaRetry: `UPDATE pending_media SET attempts = attempts + 1, not_before = ?4 WHERE message_id = ?1 AND org = ?2 AND file = ?3`,
+	sqlMediaNext:  `SELECT not_before FROM pending_media WHERE not_before >= 0 AND (?1 >> partition) & 1 ORDER BY not_before LIMIT 1`,
 
 	sqlLockAcquire: `INSERT INTO locks (key, owner, token, expires_at) VALUES (?1, ?2, 1, ?4)
 		ON CONFLICT (key) DO UPDATE SET token = token + (owner <> excluded.owner OR expires_at <= ?3),

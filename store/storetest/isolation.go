@@ -27,6 +27,7 @@ type stranger struct {
 	a       *world
 	t       omni.Tenant // B
 	out     omni.ServiceMessage
+	picture omni.ServiceMessage // with a file that waits
 	session omni.Session
 	key     omni.APIKey
 	aside   store.SetAside
@@ -39,8 +40,8 @@ var isolation = map[string]struct {
 }{
 	"AcquireLock": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
 	"CarrierAccountByPublicID": {want: noTenant}, "Close": {want: noTenant}, "CreateOrganisation": {want: noTenant},
-	"DoneInbox": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextOutbox": {want: noTenant},
-	"PendingInbox": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
+	"DoneInbox": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
+	"NextOutbox": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
 	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
@@ -275,6 +276,9 @@ var isolation = map[string]struct {
 	"MarkEnded": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.MarkEnded(ctx, x.t, x.out.ID, status(x.a.channel.ID, "", omni.StatusFailed, base))
 	}},
+	"SetMedia": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.SetMedia(ctx, x.t, x.picture.ID, 0, omni.MediaReference{State: omni.MediaFailed}, 0)
+	}},
 	"ReserveKey": {itsOwn, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		_, free, err := s.ReserveKey(ctx, x.t, store.IdempotencyRecord{Key: "shared", ExpiresAt: base}, 1)
 		if !free {
@@ -318,6 +322,7 @@ func tenantsAreApart(t *testing.T, s store.Store) {
 	in := a.inbound(a.talk, "in")
 	in.CarrierMessageID = "known"
 	a.append(t, s, in)
+	x.picture = a.append(t, s, a.withFiles(a.talk, omni.MediaImage)).Message
 	x.out = a.append(t, s, a.outbound(a.talk, "out")).Message
 	x.session = omni.Session{ID: omni.NewID(), OrganisationID: a.org.ID, UserID: a.user.ID, RefreshHash: "h", CreatedAt: base, ExpiresAt: base * 2}
 	require.NoError(t, s.CreateSession(ctx, a.tenant, x.session))
@@ -398,6 +403,8 @@ func everythingOf(t *testing.T, s store.Store, x *stranger) []any {
 	read(messages, err)
 	items, err := s.PendingOutbox(ctx, allPartitions(), base, 100)
 	read(items, err)
+	media, err := s.PendingMedia(ctx, allPartitions(), base, 100)
+	read(media, err)
 	asides, err := s.ListAside(ctx, w.tenant, store.Page{})
 	read(asides, err)
 	audits, err := s.AuditRecords(ctx, w.tenant, store.Page{})

@@ -70,6 +70,8 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"OutboxOutcomes":                outboxOutcomes,
 	"OutboxHoldsWhatGoesOut":        outboxHoldsWhatGoesOut,
 	"OneSendBegins":                 oneSendBegins,
+	"MediaWaitsToBeFetched":         mediaWaits,
+	"OneFetchOfAFileCounts":         oneFetchCounts,
 	"LocksFence":                    locksFence,
 	"OneLockOwner":                  oneLockOwner,
 	"IdempotencyKeys":               idempotencyKeys,
