@@ -38,6 +38,8 @@ export interface Person {
   faults: string[];
   /** What the browser reports of requests that failed; with a cut line that is as it should be. */
   failedRequests: string[];
+  /** How many sockets the page has opened. */
+  sockets: number;
 }
 
 /** One program, one browser, and the people of one test file. */
@@ -84,7 +86,10 @@ export class Stage {
     context.setDefaultTimeout(patience);
     await context.addInitScript(remember);
     const page = await context.newPage();
-    const person: Person = { page, context, line, faults: [], failedRequests: [] };
+    const person: Person = { page, context, line, faults: [], failedRequests: [], sockets: 0 };
+    page.on("websocket", () => {
+      person.sockets++;
+    });
     page.on("pageerror", (e) => person.faults.push(`${e}`));
     page.on("dialog", (d) => {
       person.faults.push(`dialog: ${d.message()}`);
@@ -92,6 +97,8 @@ export class Stage {
     });
     page.on("console", (m) => {
       if (m.type() !== "error" && !m.text().includes("Content Security Policy")) return;
+      // Pages without an icon, such as that of readiness, are asked for one all the same.
+      if (m.location().url.endsWith("/favicon.ico")) return;
       const request = /^(Failed to load resource|WebSocket connection to)/.test(m.text());
       (request ? person.failedRequests : person.faults).push(`${m.text()} ${m.location().url}`);
     });
@@ -112,7 +119,7 @@ export class Stage {
     const person = await this.person(options);
     await person.page.goto(`${this.url}/demo`);
     await by(person.page, "widget-launcher").click();
-    return { ...person, panel: await panelOf(person.page) };
+    return Object.assign(person, { panel: await panelOf(person.page) });
   }
 
   private async keepPictures(test: string): Promise<void> {
@@ -133,7 +140,9 @@ function remember(): void {
   window.WebSocket = class extends Native {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols);
-      this.addEventListener("message", (e) => heard.push({ at: performance.timeOrigin + performance.now(), text: `${e.data}` }));
+      this.addEventListener("message", (e) =>
+        heard.push({ at: performance.timeOrigin + performance.now(), text: `${e.data}` }),
+      );
     }
   };
 }
@@ -221,7 +230,10 @@ export function widgetThread(panel: Frame): Promise<{ mine: boolean; text: strin
 
 // ---- accessibility
 
-const axeSource = readFileSync(createRequire(new URL("../../web/package.json", import.meta.url)).resolve("axe-core/axe.min.js"), "utf8");
+const axeSource = readFileSync(
+  createRequire(new URL("../../web/package.json", import.meta.url)).resolve("axe-core/axe.min.js"),
+  "utf8",
+);
 
 /** What axe finds wrong in a page or frame by WCAG 2.2 A and AA. */
 export async function faultsByAxe(on: Page | Frame): Promise<string[]> {

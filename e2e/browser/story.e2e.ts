@@ -1,6 +1,19 @@
 // The main job, told once from its beginning to its end; each test goes on where the one before it ended.
 import { describe, expect, it } from "vitest";
-import { answer, becomes, bubble, by, live, open, panelOf, row, Stage, wholeThread, widgetThread, write } from "./people";
+import {
+  answer,
+  becomes,
+  bubble,
+  by,
+  live,
+  open,
+  panelOf,
+  row,
+  Stage,
+  wholeThread,
+  widgetThread,
+  write,
+} from "./people";
 
 const stage = await Stage.open();
 const phone = "+15551230001"; // Maria Lopez, the first customer of the simulator
@@ -164,7 +177,10 @@ describe("the main job", async () => {
     await visitor.page.reload();
     await by(visitor.page, "widget-launcher").click();
     const panel = await panelOf(visitor.page);
-    await becomes(() => widgetThread(panel), said.map((m) => ({ ...m, mine: !m.mine })));
+    await becomes(
+      () => widgetThread(panel),
+      said.map((m) => ({ ...m, mine: !m.mine })),
+    );
 
     await open(ana.page, maria);
     await bubble(ana.page, "It left the workshop this morning.").waitFor();
