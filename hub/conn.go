@@ -185,8 +185,8 @@ func (c *Conn) cut() {
 	}
 }
 
-// may reports whether p can have the topic at all: whatever a Handler says, nobody gets another's. Groups are known
-// to the Handler alone.
+// may reports whether p can have the topic at all: whatever a Handler says, nobody gets another's. Whose groups and
+// interactions are is known to the Handler alone.
 func may(p Principal, topic string) bool {
 	kind, id, ok := strings.Cut(topic, "/")
 	switch {
@@ -199,7 +199,7 @@ func may(p Principal, topic string) bool {
 	case kind == "visitor":
 		return id == p.VisitorID
 	default:
-		return true
+		return kind == "group" || kind == "interaction"
 	}
 }
 

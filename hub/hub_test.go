@@ -225,7 +225,7 @@ func TestEventsReachEveryFollower(t *testing.T) {
 	}, ps)
 }
 
-func TestHandshake(t *testing.T) {
+func TestSec_S1_X6_Handshake(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{PerAddress: 1}, desk{})
 	dial := func(header http.Header, protocols ...string) (*websocket.Conn, int) {

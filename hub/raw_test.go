@@ -35,8 +35,8 @@ type raw struct {
 	r *bufio.Reader
 }
 
-// dialRaw does the handshake over TCP.
-func (n *node) dialRaw(t testing.TB) raw {
+// dialRaw does the handshake over TCP, with more headers as whole lines.
+func (n *node) dialRaw(t testing.TB, headers ...string) raw {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", n.srv.Listener.Addr().String())
 	require.NoError(t, err)
@@ -44,7 +44,7 @@ func (n *node) dialRaw(t testing.TB) raw {
 	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
 	_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nOrigin: "+site+
-		"\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+"\r\n\r\n")
+		"\r\nSec-WebSocket-Protocol: "+wire.Subprotocol+"\r\n"+strings.Join(append(headers, ""), "\r\n")+"\r\n")
 	require.NoError(t, err)
 	r := raw{c, bufio.NewReader(c)}
 	resp, err := http.ReadResponse(r.r, nil)
@@ -176,8 +176,8 @@ func (r raw) closed(t testing.TB) (code int, reason string, texts int) {
 	}
 }
 
-// X7, S8: whatever is against RFC 6455 is closed with the right code.
-func TestBrokenFrames(t *testing.T) {
+// Whatever is against RFC 6455 is closed with the right code.
+func TestSec_S8_X7_BrokenFrames(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{}, desk{})
 	closing := func(code int, reason string) []byte {

@@ -71,8 +71,8 @@ func TestConnectIsRefused(t *testing.T) {
 	}
 }
 
-// S2: nothing is answered before connect.
-func TestConnectComesFirst(t *testing.T) {
+// Nothing is answered before connect.
+func TestSec_S2_ConnectComesFirst(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{ConnectTimeout: 50 * time.Millisecond}, desk{})
 	for _, first := range [][]byte{nil, command(1, wire.CmdTyping, nil), command(0, wire.CmdConnect, wire.Connect{Ticket: ticket(agent("ana"))})} {
@@ -172,7 +172,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func TestConnectionsOfOneOwnerAreLimited(t *testing.T) {
+func TestSec_S5_ConnectionsOfOneOwnerAreLimited(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{PerUser: 2, PerVisitor: 1}, desk{})
 	refused := func(p hub.Principal) {
@@ -198,8 +198,8 @@ func TestConnectionsOfOneOwnerAreLimited(t *testing.T) {
 	n.connect(t, ana)
 }
 
-// S3: logout and removal reach open sockets on every node, of that organisation alone.
-func TestCloseAcrossNodes(t *testing.T) {
+// Logout and removal reach open sockets on every node, of that organisation alone.
+func TestSec_S3_CloseAcrossNodes(t *testing.T) {
 	t.Parallel()
 	bus := membus.New(membus.Options{})
 	here, there := newNodeOn(t, bus, hub.Options{}, desk{}), newNodeOn(t, bus.Node(), hub.Options{}, desk{})
@@ -235,7 +235,7 @@ func TestCloseAcrossNodes(t *testing.T) {
 }
 
 // A session that ends while its connection is being let in does not slip through.
-func TestCloseDuringConnect(t *testing.T) {
+func TestSec_S3_CloseDuringConnect(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}), make(chan struct{})
 	n := newNode(t, hub.Options{}, desk{auth: func(context.Context, wire.Connect, hub.Peer) (hub.Principal, error) {
@@ -364,8 +364,8 @@ func TestJoinIsLimited(t *testing.T) {
 	require.Equal(t, omni.CodeRateLimited, c.next().Error.Code)
 }
 
-// S7, R25: who does not read is closed with 4008, and nobody else notices.
-func TestSlowReaderIsClosed(t *testing.T) {
+// Who does not read is closed with 4008, and nobody else notices.
+func TestSec_S7_R25_SlowReaderIsClosed(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{}, desk{})
 	slow := dialPipe(t, n.Hub, desk{})
@@ -386,9 +386,18 @@ func TestSlowReaderIsClosed(t *testing.T) {
 	require.Equal(t, hub.CloseSlow, code)
 	require.LessOrEqual(t, texts, 2, "only what was being written still comes")
 	require.True(t, hub.Reconnect(code))
+
+	// What it missed is there when it comes back, once and in order.
+	pos, err := n.Positions(t.Context(), []string{"org/o1"})
+	require.NoError(t, err)
+	back, in := n.connect(t, agent("slow", "org/o1"), wire.TopicPosition{Topic: "org/o1", Epoch: pos[0].Epoch, Offset: 1})
+	require.Equal(t, wire.Recovered, in.Topics[0].State)
+	for i := 1; i < 300; i++ {
+		require.Equal(t, i, number(t, back.next()))
+	}
 }
 
-func TestQueueIsBoundedInBytes(t *testing.T) {
+func TestSec_S7_QueueIsBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, hub.Options{}, desk{})
 	slow := dialPipe(t, n.Hub, desk{})
@@ -530,7 +539,7 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-func TestHeartbeat(t *testing.T) {
+func TestSec_S5_Heartbeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		bus := membus.New(membus.Options{})
@@ -557,7 +566,7 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
-func TestSilentClientIsClosed(t *testing.T) {
+func TestSec_S5_SilentClientIsClosed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		bus := membus.New(membus.Options{})
