@@ -10,7 +10,12 @@ export default defineConfig({
     alias: { "playwright-core": here("node_modules/playwright-core/index.mjs") },
   },
   test: {
-    include: ["*/e2e/**/*.e2e.ts", "../e2e/browser/*.e2e.ts"],
+    include: [
+      "*/e2e/**/*.e2e.ts",
+      "../e2e/browser/*.e2e.ts",
+      // Writes docs/images: OMNI_SCREENSHOTS=1 make e2e-browser
+      ...(process.env.OMNI_SCREENSHOTS === "1" ? ["../e2e/browser/screenshots.ts"] : []),
+    ],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     fileParallelism: false,
