@@ -69,6 +69,8 @@ type fake struct {
 	answers []error // one for each send, in order; then success
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
+
+	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
 func (*fake) Name() omni.CarrierName   { return omni.CarrierTest }
@@ -78,7 +80,23 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
+	if f.mediaHosts != nil {
+		return &fetchingCarrier{fakeCarrier{f}}, nil
+	}
 	return &fakeCarrier{f}, nil
+}
+
+// fetchingCarrier is a fake whose files need a password.
+type fetchingCarrier struct{ fakeCarrier }
+
+func (c *fetchingCarrier) MediaHosts() []string { return c.f.mediaHosts }
+
+func (*fetchingCarrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.External.URL, http.NoBody)
+	if err == nil {
+		r.SetBasicAuth("account", "password")
+	}
+	return r, err
 }
 
 func (f *fake) sends() []omni.ServiceMessage {

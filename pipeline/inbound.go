@@ -348,6 +348,9 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	}
 	if res.Created {
 		p.announce(ctx, in.channel, res, how)
+		if len(m.Payload.Files()) > 0 {
+			kickPartition(p.media, store.MediaPartition(m.ID))
+		}
 	}
 	return res, nil
 }

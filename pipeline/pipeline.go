@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"omniservice/carriers"
+	"omniservice/internal/httpout"
 	"omniservice/internal/seal"
 	"omniservice/omni"
 	"omniservice/store"
@@ -42,11 +43,13 @@ type Options struct {
 	Node      string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
 	PublicURL string                      // scheme and host that carriers reach us under, without a slash at the end
 	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
+	Media     Media                       // keeps files; nil leaves them with the carrier: they stay pending
+	MediaHTTP *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
 	APIBase   map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
 	Now       func() time.Time            // nil means time.Now
 	Log       *slog.Logger                // nil means no log
 	Metrics   Metrics
-	Workers   int           // for each of inbox and outbox; 0 means 16
+	Workers   int           // for each of inbox, outbox and files; 0 means 16
 	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
 	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
 	RetryBase time.Duration // first wait after a failure, doubling from there; 0 means 1 s
@@ -67,6 +70,9 @@ type Pipeline struct {
 	order  order
 	inbox  []*worker
 	outbox []*worker
+	media  []*worker
+
+	fetching chan struct{} // one for each file that is being fetched
 
 	breakersMu sync.Mutex
 	breakers   map[string]*breaker
@@ -98,9 +104,12 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	if o.RetryBase <= 0 {
 		o.RetryBase = time.Second
 	}
+	if o.MediaHTTP == nil {
+		o.MediaHTTP = httpout.New(httpout.Options{Timeout: FetchTimeout, MaxBody: MaxFile})
+	}
 	p := &Pipeline{
 		store: st, reg: reg, keys: keys, pub: pub, o: o, now: o.Now, log: o.Log,
-		breakers: map[string]*breaker{},
+		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
 	}
 	p.caches.init(o.Now)
 	p.leases.init(o.Workers)
@@ -108,17 +117,22 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))
+		p.media = append(p.media, newWorker(i, o.Workers))
 	}
 	return p, nil
 }
 
-// Run works on inbox and outbox until ctx ends. What is under way then is finished; leases are given back.
+// Run works on inbox, outbox and files until ctx ends. What is under way then is finished; leases are given back.
 func (p *Pipeline) Run(ctx context.Context) error {
+	defer p.o.MediaHTTP.CloseIdleConnections()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.keepLeases(ctx) })
 	for i := range p.inbox {
 		g.Go(func() error { return p.work(ctx, p.inbox[i], p.drainInbox) })
 		g.Go(func() error { return p.work(ctx, p.outbox[i], p.drainOutbox) })
+		if p.o.Media != nil {
+			g.Go(func() error { return p.work(ctx, p.media[i], p.drainMedia) })
+		}
 	}
 	g.Go(func() error { return p.sweep(ctx) })
 	return g.Wait()
@@ -129,6 +143,7 @@ func (p *Pipeline) Kick() {
 	for i := range p.inbox {
 		p.inbox[i].kick()
 		p.outbox[i].kick()
+		p.media[i].kick()
 	}
 }
 

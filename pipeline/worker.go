@@ -156,6 +156,7 @@ func (p *Pipeline) renewLeases(ctx context.Context) {
 				if p.leases.set(i, l) {
 					p.inbox[i].kick()
 					p.outbox[i].kick()
+					p.media[i].kick()
 				}
 			case errors.Is(err, omni.ErrConflict):
 				p.leases.set(i, omni.MessageQueueLock{})

@@ -1,0 +1,147 @@
+// Package folder keeps files in a folder, each owner's apart, named by their content: what is put twice is there once,
+// and what is there is whole.
+package folder
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"regexp"
+	"time"
+)
+
+const (
+	incoming = "incoming" // files that are being written
+	staleFor = time.Hour  // one that is older was left by a crash
+)
+
+var (
+	validOwner = regexp.MustCompile(`^[0-9A-Za-z-]{1,64}$`)
+	validSum   = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// Folder is a folder of files. It is safe for concurrent use.
+type Folder struct{ root *os.Root }
+
+// Open opens the folder at path, which is made for this user only if it is not there.
+func Open(path string) (*Folder, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &Folder{root}
+	if err := f.clean(); err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("clean folder: %w", err)
+	}
+	return f, nil
+}
+
+// clean removes what a crash left half written.
+func (f *Folder) clean() error {
+	if err := f.root.MkdirAll(incoming, 0o700); err != nil {
+		return err
+	}
+	left, err := fs.ReadDir(f.root.FS(), incoming)
+	if err != nil {
+		return err
+	}
+	for _, e := range left {
+		info, err := e.Info()
+		if err != nil || time.Since(info.ModTime()) < staleFor {
+			continue
+		}
+		if err := f.root.Remove(path.Join(incoming, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close lets go of the folder. Files that are open stay so.
+func (f *Folder) Close() error { return f.root.Close() }
+
+// Put keeps what r gives until it ends, for an owner, and returns its SHA-256 as lower-case hex and its size in bytes.
+// When it has returned the file outlives a power failure; if r fails nothing is kept. An owner is letters, digits and
+// hyphens, at most 64.
+func (f *Folder) Put(ctx context.Context, owner string, r io.Reader) (sum string, size int64, err error) {
+	if !validOwner.MatchString(owner) || owner == incoming {
+		return "", 0, fmt.Errorf("put file: %q cannot own files", owner)
+	}
+	temp := path.Join(incoming, rand.Text())
+	w, err := f.root.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return "", 0, fmt.Errorf("put file: %w", err)
+	}
+	defer func() { _ = f.root.Remove(temp) }() // it is not there any more if all went well
+	hash := sha256.New()
+	size, err = io.Copy(io.MultiWriter(w, hash), reader{ctx, r})
+	if err == nil {
+		err = w.Sync()
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		return "", 0, fmt.Errorf("put file: %w", err)
+	}
+	sum = hex.EncodeToString(hash.Sum(nil))
+	dir := path.Dir(place(owner, sum))
+	if err := f.root.MkdirAll(dir, 0o700); err != nil {
+		return "", 0, fmt.Errorf("put file: %w", err)
+	}
+	if err := f.root.Rename(temp, place(owner, sum)); err != nil {
+		return "", 0, fmt.Errorf("put file: %w", err)
+	}
+	for _, d := range []string{dir, owner, "."} {
+		if err := f.sync(d); err != nil {
+			return "", 0, fmt.Errorf("put file: %w", err)
+		}
+	}
+	return sum, size, nil
+}
+
+// sync makes the names in a directory durable.
+func (f *Folder) sync(dir string) error {
+	d, err := f.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Open opens an owner's file. One that is not there is fs.ErrNotExist.
+func (f *Folder) Open(_ context.Context, owner, sum string) (io.ReadSeekCloser, error) {
+	if !validOwner.MatchString(owner) || !validSum.MatchString(sum) {
+		return nil, fmt.Errorf("open file: %w", fs.ErrNotExist)
+	}
+	r, err := f.root.Open(place(owner, sum))
+	if err != nil {
+		return nil, fmt.Errorf("open file: %w", err)
+	}
+	return r, nil
+}
+
+// place spreads an owner's files over 256 directories.
+func place(owner, sum string) string { return path.Join(owner, sum[:2], sum) }
+
+// reader ends with its context.
+type reader struct {
+	ctx context.Context // of one call
+	r   io.Reader
+}
+
+// Read implements io.Reader.
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
