@@ -52,7 +52,7 @@ func (s *system) pendingInbox() int {
 	return len(rs)
 }
 
-func TestRedeliveredWebhookChangesNothing(t *testing.T) {
+func TestSec_W5_W6_R2_RedeliveredWebhookChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, it := begun(t)
 	var wg sync.WaitGroup

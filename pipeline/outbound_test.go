@@ -167,22 +167,60 @@ func TestR20_InterruptedSendIsNeverRepeatedBlindly(t *testing.T) {
 	require.Empty(t, s.carrier.sends())
 }
 
-func TestR23_ForeignStatusChangesNothing(t *testing.T) {
+func TestSec_W12_R23_ForeignStatusChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, it := begun(t)
+	channel := s.sms // another number of the same account
+	channel.ID, channel.Address = omni.NewID(), "+15005550007"
+	require.NoError(t, s.store.CreateChannel(t.Context(), s.tenant, channel))
+	account := *s // another account of the same organisation, with a number of its own
+	account.account.ID, account.account.PublicID = omni.NewID(), omni.NewToken(16)
+	require.NoError(t, s.store.CreateCarrierAccount(t.Context(), s.tenant, account.account))
+	channel.ID, channel.Address, channel.CarrierAccountID = omni.NewID(), "+15005550008", account.account.ID
+	require.NoError(t, s.store.CreateChannel(t.Context(), s.tenant, channel))
+	other := newSystem(t).run() // another organisation
+
 	m := s.send(s.ana, it.ID, "hi")
 	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
-
-	other := newSystem(t).run() // another organisation says it delivered our message
-	e := statusOf(m, omni.StatusRead)
-	e.ClientReference = m.ID
-	other.accept(e)
-	other.eventually(func() bool { return other.pendingInbox() == 0 }, "worked off")
-	e.CarrierMessageID, e.ClientReference = "out-unknown", ""
-	s.accept(e)
+	first := s.messages(it.ID)[0]
+	if first.ID == m.ID {
+		first = s.messages(it.ID)[1]
+	}
+	for name, c := range map[string]struct {
+		by     *system
+		change func(e *omni.CarrierChannelEvent)
+	}{
+		"of another organisation, by our id":       {other, func(e *omni.CarrierChannelEvent) { e.ClientReference = m.ID }},
+		"of another organisation":                  {other, func(*omni.CarrierChannelEvent) {}},
+		"of another account, by our id":            {&account, func(e *omni.CarrierChannelEvent) { e.ClientReference, e.From = m.ID, "+15005550008" }},
+		"of another account":                       {&account, func(e *omni.CarrierChannelEvent) { e.From = "+15005550008" }},
+		"of another account that names our number": {&account, func(e *omni.CarrierChannelEvent) { e.ClientReference = m.ID }},
+		"of another account that names no number":  {&account, func(e *omni.CarrierChannelEvent) { e.From = "" }},
+		"of another number":                        {s, func(e *omni.CarrierChannelEvent) { e.From = "+15005550007" }},
+		"of a number that is not ours":             {s, func(e *omni.CarrierChannelEvent) { e.From = "+15005559999" }},
+		"by our id, with another carrier's id":     {s, func(e *omni.CarrierChannelEvent) { e.ClientReference, e.CarrierMessageID = m.ID, "out-other" }},
+		"of no message":                            {s, func(e *omni.CarrierChannelEvent) { e.CarrierMessageID = "out-unknown" }},
+		"of a message that came in":                {s, func(e *omni.CarrierChannelEvent) { e.CarrierMessageID = first.CarrierMessageID }},
+		"of a message that came in, by our id": {s, func(e *omni.CarrierChannelEvent) {
+			e.ClientReference, e.CarrierMessageID = first.ID, first.CarrierMessageID
+		}},
+		"of what came before": {s, func(e *omni.CarrierChannelEvent) { e.Status = omni.StatusQueued }},
+	} {
+		e := statusOf(m, omni.StatusRead)
+		c.change(&e)
+		c.by.accept(e)
+		for _, each := range []*system{s, other} {
+			each.eventually(func() bool { return each.pendingInbox() == 0 }, "worked off")
+		}
+		require.Equal(t, omni.StatusSent, s.message(m.ID).Status, name)
+		require.Equal(t, first, s.message(first.ID), name)
+		require.Len(t, s.pub.of(wire.MessageStatus), 1, name)
+	}
+	s.accept(statusOf(m, omni.StatusRead))
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusRead }, "its own status")
+	s.accept(statusOf(m, omni.StatusDelivered))
 	s.eventually(func() bool { return s.pendingInbox() == 0 }, "worked off")
-	require.Equal(t, omni.StatusSent, s.message(m.ID).Status)
-	require.Len(t, s.pub.of(wire.MessageStatus), 1)
+	require.Equal(t, omni.StatusRead, s.message(m.ID).Status, "only forward")
 }
 
 func TestSendSaysWhatIsWrong(t *testing.T) {

@@ -239,7 +239,7 @@ type Messages interface {
 	Message(ctx context.Context, t omni.Tenant, id string) (omni.ServiceMessage, error)
 	MessageByCarrierID(ctx context.Context, t omni.Tenant, channelID, carrierMessageID string) (omni.ServiceMessage, error)
 	ListMessages(ctx context.Context, t omni.Tenant, interactionID string, w MessageWindow) ([]omni.ServiceMessage, error)
-	// ApplyStatus moves a message to s.Status if that ranks higher than its own, and appends to its history. The message
+	// ApplyStatus moves an outbound message to s.Status if that ranks higher than its own, and appends to its history. It
 	// is the one with s.MessageID, else the one with s.CarrierMessageID, in s.DigitalChannelID. applied is false if the
 	// rank was not higher. If there is no such message yet the status is kept for a day, applied by the call that
 	// stores the carrier's id (MarkSent), and omni.ErrNotFound is returned. A message without a carrier's id takes that of

@@ -75,6 +75,39 @@ func TestConformance(t *testing.T) { // not parallel: it measures memory
 	})
 }
 
+// A signature is taken for 300 s, early or late, so that a webhook that somebody kept is of no use to them later.
+func TestSec_W5_ASignatureHasItsTime(t *testing.T) {
+	t.Parallel()
+	p := testcarrier.New(testcarrier.Options{})
+	t.Cleanup(p.Close)
+	configured := map[string]string{"secret": secret}
+	c, err := p.Open(account(configured), carriers.Options{WebhookURL: webhook})
+	require.NoError(t, err)
+	r := request(`{"events":[]}`)
+	sign(configured, &r)
+	made := r.Now
+	for off, taken := range map[time.Duration]bool{
+		0: true, 300 * time.Second: true, -300 * time.Second: true, 301 * time.Second: false, -301 * time.Second: false,
+		time.Hour: false, -time.Hour: false, 100 * 365 * 24 * time.Hour: false,
+	} {
+		r.Now = made.Add(off)
+		err := c.Verify(r)
+		require.Equal(t, taken, err == nil, "%s: %v", off, err)
+		if !taken {
+			require.ErrorIs(t, err, omni.ErrUnauthenticated)
+		}
+	}
+	// The time is under the signature.
+	for _, late := range []string{"", "x", "-1", "9223372036854775808", fmt.Sprint(made.Add(time.Hour).Unix())} {
+		changed := r
+		changed.Now = made.Add(time.Hour)
+		changed.Header = http.Header{}
+		_, v1, _ := strings.Cut(r.Header.Get("X-Omni-Test-Signature"), ",")
+		changed.Header.Set("X-Omni-Test-Signature", "t="+late+","+v1)
+		require.ErrorIs(t, c.Verify(changed), omni.ErrUnauthenticated, late)
+	}
+}
+
 // gateway takes what a carrier brings.
 type gateway struct {
 	mu     sync.Mutex

@@ -17,8 +17,9 @@ var (
 	narrowed = regexp.MustCompile(`^SCAN (json_each VIRTUAL TABLE|\(subquery-\d+\)|CONSTANT ROW)`)
 )
 
-// TestEveryStatementUsesAnIndex asks SQLite how it would run each statement.
-func TestEveryStatementUsesAnIndex(t *testing.T) {
+// TestSec_A8_EveryStatementUsesAnIndex asks SQLite how it would run each statement. None reads more than it answers,
+// so none needs a time limit of its own.
+func TestSec_A8_EveryStatementUsesAnIndex(t *testing.T) {
 	t.Parallel()
 	s := open(t, Memory)
 	c := <-s.writer
@@ -64,6 +65,18 @@ func parameters(text string) int {
 		most = max(most, n)
 	}
 	return most
+}
+
+// TestSec_A9_NoPatterns shows that no text from outside is read as a pattern or as SQL: values go in as parameters.
+func TestSec_A9_NoPatterns(t *testing.T) {
+	t.Parallel()
+	pattern := regexp.MustCompile(`(?i)\b(like|glob|regexp|match)\b`)
+	for _, text := range statements {
+		require.False(t, pattern.MatchString(text), text)
+	}
+	b, err := os.ReadFile("statements.go")
+	require.NoError(t, err)
+	require.NotContains(t, string(b), "Sprintf", "statements are put together from constants alone")
 }
 
 // TestAllSQLIsInTheTable keeps statements where the test above sees them.

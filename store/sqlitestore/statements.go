@@ -327,9 +327,9 @@ var statements = [stmtCount]string{
 	sqlMessage: `SELECT ` + messageCols + ` FROM messages WHERE id = ?1 AND org = ?2`,
 	sqlMessageByCarrierID: `SELECT ` + messageCols + ` FROM messages
 		WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 AND carrier_id <> ''`,
-	sqlMessageIDByID: `SELECT id FROM messages WHERE id = ?1 AND org = ?2 AND channel_id = ?3`,
+	sqlMessageIDByID: `SELECT id FROM messages WHERE id = ?1 AND org = ?2 AND channel_id = ?3 AND direction = 'OUTBOUND'`,
 	sqlMessageIDByCarrierID: `SELECT id FROM messages
-		WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 AND carrier_id <> ''`,
+		WHERE org = ?1 AND channel_id = ?2 AND carrier_id = ?3 AND carrier_id <> '' AND direction = 'OUTBOUND'`,
 	sqlMessageByClientID: `SELECT ` + messageCols + ` FROM messages
 		WHERE interaction_id = ?1 AND org = ?2 AND client_id = ?3 AND client_id <> ''`,
 	sqlMessagesBefore: `SELECT ` + messageCols + ` FROM messages

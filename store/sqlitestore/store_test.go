@@ -39,6 +39,11 @@ func TestContractInMemory(t *testing.T) {
 	})
 }
 
+func TestSec_W6_OneRowPerCarrierID(t *testing.T) {
+	t.Parallel()
+	storetest.OneRowPerCarrierID(t, open(t, filepath.Join(t.TempDir(), "omni.db")))
+}
+
 func TestReopened(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "omni.db")

@@ -56,7 +56,9 @@ func sequencesHaveNoGaps(t *testing.T, s store.Store) {
 	require.Len(t, sequences[other.ID], 57, "64 of which 8 were one")
 }
 
-func oneRowPerCarrierID(t *testing.T, s store.Store) {
+// OneRowPerCarrierID shows that copies of a message which come at the same instant are stored once: the carrier's id is
+// unique in its organisation and channel by the database, not by looking first.
+func OneRowPerCarrierID(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	w := newWorld(t, s)
 	got, errs := atOnce(64, func(int) (store.Appended, error) {
@@ -392,6 +394,11 @@ func statusesOfOthers(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	a, b := newWorld(t, s), newWorld(t, s)
 	m := a.sent(t, s, "SM1")
+	in := a.inbound(a.talk, "from the contact")
+	in.CarrierMessageID = "SM2"
+	a.append(t, s, in)
+	received, err := s.Message(ctx, a.tenant, in.ID)
+	require.NoError(t, err)
 	for what, call := range map[string]func() error{
 		"another organisation, by the carrier's id": func() error {
 			_, _, err := s.ApplyStatus(ctx, b.tenant, status(a.channel.ID, "SM1", omni.StatusRead, base))
@@ -413,6 +420,16 @@ func statusesOfOthers(t *testing.T, s store.Store) {
 			_, _, err := s.ApplyStatus(ctx, a.tenant, status(omni.NewID(), "SM1", omni.StatusRead, base))
 			return err
 		},
+		"a message that came in, by the carrier's id": func() error {
+			_, _, err := s.ApplyStatus(ctx, a.tenant, status(a.channel.ID, "SM2", omni.StatusRead, base))
+			return err
+		},
+		"a message that came in, by our id": func() error {
+			d := status(a.channel.ID, "", omni.StatusRead, base)
+			d.MessageID = in.ID
+			_, _, err := s.ApplyStatus(ctx, a.tenant, d)
+			return err
+		},
 		"an unknown id": func() error {
 			_, _, err := s.ApplyStatus(ctx, a.tenant, status(a.channel.ID, "SM9", omni.StatusRead, base))
 			return err
@@ -423,4 +440,7 @@ func statusesOfOthers(t *testing.T, s store.Store) {
 	stored, err := s.Message(ctx, a.tenant, m.ID)
 	require.NoError(t, err)
 	require.Equal(t, m, stored)
+	stored, err = s.Message(ctx, a.tenant, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, received, stored)
 }

@@ -55,7 +55,7 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"InteractionListsMergeGroups":   interactionListsMergeGroups,
 	"InteractionsAreCounted":        interactionsAreCounted,
 	"SequencesHaveNoGaps":           sequencesHaveNoGaps,
-	"OneRowPerCarrierID":            oneRowPerCarrierID,
+	"OneRowPerCarrierID":            OneRowPerCarrierID,
 	"OneRowPerClientID":             oneRowPerClientID,
 	"AppendKeepsWhatListsShow":      appendKeepsWhatListsShow,
 	"MessageWindows":                messageWindows,
