@@ -224,7 +224,7 @@ func BenchmarkWebhookToSocket(b *testing.B) {
 			for range cap(free) {
 				free <- dial(b, d)
 			}
-			posted := make([]time.Time, n)
+			posted, taken := make([]time.Time, n), make([]time.Duration, n)
 			cpu := d.CPU(b)
 			b.ResetTimer()
 			began := time.Now()
@@ -238,6 +238,7 @@ func BenchmarkWebhookToSocket(b *testing.B) {
 					if err := c.post(requests[i]); err != nil {
 						b.Error(err)
 					}
+					taken[i] = time.Since(due)
 					free <- c
 				})
 			}
@@ -257,6 +258,7 @@ func BenchmarkWebhookToSocket(b *testing.B) {
 			b.ReportMetric(millis(percentile(delays, 50)), "p50-ms")
 			b.ReportMetric(millis(percentile(delays, 99)), "p99-ms")
 			b.ReportMetric(millis(percentile(delays, 100)), "max-ms")
+			b.ReportMetric(millis(percentile(taken, 99)), "taken-p99-ms")
 			b.ReportMetric(cpu.Seconds()/openFor.Seconds()*100, "cpu-%")
 		})
 	}
