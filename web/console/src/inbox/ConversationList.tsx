@@ -138,11 +138,22 @@ function Rows({ filter, conversationId }: { filter: ListFilter; conversationId: 
     const target = rows[at];
     if (!target) return;
     setFocused(target.id);
-    virtuoso.current?.scrollIntoView({
-      index: at,
-      done: () => box.current?.querySelector<HTMLElement>(`[data-row="${target.id}"]`)?.focus(),
-    });
+    const row = () => box.current?.querySelector<HTMLElement>(`[data-row="${target.id}"]`);
+    // A row near the view is in the document already, and focus brings it into view.
+    const there = row();
+    if (there) there.focus();
+    else virtuoso.current?.scrollIntoView({ index: at, done: () => row()?.focus() });
   };
+
+  // What was opened by a key or a link comes into view; focus that was on a row goes along, so that j and k go on from it.
+  const listed = rows.length > 0;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once for each that is opened; rows that move later are no reason
+  useEffect(() => {
+    const at = rows.findIndex((i) => i.id === conversationId);
+    if (at < 0) return;
+    if (box.current?.contains(document.activeElement)) focusRow(at);
+    else virtuoso.current?.scrollIntoView({ index: at });
+  }, [conversationId, listed]);
 
   const onKeyDown = (e: React.KeyboardEvent) => {
     const at = rows.findIndex((i) => i.id === stop);

@@ -40,8 +40,9 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
     const ask = (name: ConversationAction) => plain(() => actions.dispatchEvent(new Event(name)));
     const step = (by: number) => () => {
       const order = shownOrder.current;
-      const focused = document.activeElement?.getAttribute("data-row");
-      const at = order.indexOf(focused ?? conversationId ?? "");
+      const focused = document.activeElement?.getAttribute("data-row") ?? "";
+      const open = order.indexOf(conversationId ?? "");
+      const at = open >= 0 ? open : order.indexOf(focused);
       const to = order[at < 0 ? 0 : at + by];
       if (to) navigate({ pathname: `/inbox/${view}/${to}`, search });
     };
