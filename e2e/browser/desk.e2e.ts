@@ -16,10 +16,24 @@ describe("at the desk", async () => {
       await by(page, "claim-button").waitFor();
       await by(page, "composer").fill("I take it");
     }
+    // Both have claimed before either is heard.
+    let claims = 0;
+    let both = () => {};
+    const gate = new Promise<void>((ok) => {
+      both = ok;
+    });
+    for (const { page } of [ana, ben]) {
+      await page.route("**/claim", async (route) => {
+        if (++claims === 2) both();
+        await gate;
+        await route.continue();
+      });
+    }
     await Promise.all([ana, ben].map(({ page }) => by(page, "claim-button").click()));
     const told = (page: Page) => by(page, "conversation-trouble").count();
     const owner = (page: Page) => by(page, "owner-name").innerText();
     await becomes(async () => (await told(ana.page)) + (await told(ben.page)), 1);
+    expect(claims).toBe(2);
     const anaWon = (await told(ana.page)) === 0;
     const [winner, loser, name] = anaWon ? [ana, ben, "Ana Admin"] : [ben, ana, "Ben Agent"];
     await by(loser.page, "conversation-trouble")
@@ -129,6 +143,29 @@ describe("at the desk", async () => {
     await keys.press("Escape");
     await by(page, "help").waitFor({ state: "detached" });
     expect(await page.evaluate(() => "pointed" in window)).toBe(false);
+  });
+
+  it("goes on with j from the row that was clicked, and keeps the open row in view", async () => {
+    const { page } = ana;
+    const numbers = Array.from({ length: 20 }, (_, n) => `+155512301${String(n).padStart(2, "0")}`);
+    for (const from of numbers) await stage.program.inbound({ from, text: "One of many" });
+    await page.goto(`${stage.url}/inbox/all`);
+    await row(page, "+1 555 123 0119").click();
+    for (const n of [18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3]) {
+      await page.keyboard.press("j");
+      const name = `+1 555 123 01${String(n).padStart(2, "0")}`;
+      await by(page, "conversation-header").filter({ hasText: name }).waitFor();
+      await becomes(
+        () =>
+          page.evaluate(() => {
+            const list = document.querySelector('[data-testid="conversation-list"]')?.getBoundingClientRect();
+            const open = document.querySelector('[data-row][aria-current="true"]')?.getBoundingClientRect();
+            return Boolean(list && open && open.top >= list.top - 1 && open.bottom <= list.bottom + 1);
+          }),
+        true,
+        name,
+      );
+    }
   });
 
   it("lets a visitor do all by keys alone", async () => {
