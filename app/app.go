@@ -174,7 +174,7 @@ func (a *App) assemble() error {
 	if err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	a.public, a.ops = server.HTTPServer(a.server.Public()), server.HTTPServer(a.server.Ops())
+	a.public, a.ops = server.HTTPServer(a.server.Public(), a.log), server.HTTPServer(a.server.Ops(), a.log)
 	return nil
 }
 

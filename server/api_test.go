@@ -423,7 +423,7 @@ func TestConversationByREST(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode, r.body)
 }
 
-func TestRemovedUserIsOutEverywhere(t *testing.T) {
+func TestSec_S3_A5_RemovedUserIsOutEverywhere(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	k, _ := s.connect("/ws", publicURL, wire.Connect{Token: s.a.agentToken})

@@ -71,7 +71,7 @@ func (b *browser) post(path, csrf string) reply {
 	return r
 }
 
-func TestBrowserSession(t *testing.T) {
+func TestSec_A11_BrowserSession(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	b := &browser{s: s}
@@ -129,7 +129,7 @@ func TestProgramsLogOutByTheirAccessToken(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/api/v1/me", s.a.agentToken, nil).StatusCode)
 }
 
-func TestReuseOfARefreshTokenClosesTheSockets(t *testing.T) {
+func TestSec_A5_ReuseOfARefreshTokenClosesTheSockets(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	r := s.call(http.MethodPost, "/api/v1/auth/login", "", map[string]any{"email": s.a.agent.Email, "password": password, "programmatic": true})

@@ -186,10 +186,12 @@ func (s *Server) Ops() http.Handler { return s.ops }
 // Auth is who may log in.
 func (s *Server) Auth() *auth.Service { return s.auth }
 
-// HTTPServer is an http.Server for one of the handlers, with the limits of rule B4.
-func HTTPServer(h http.Handler) *http.Server {
+// HTTPServer is an http.Server for one of the handlers, with the limits of rule B4. What net/http itself has to say
+// goes to log, as records that are one line each (rule K4).
+func HTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           h,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second, // sockets are hijacked and have deadlines of their own

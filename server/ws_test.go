@@ -281,7 +281,7 @@ func TestWidgetConfig(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, s.call(http.MethodGet, "/livechat/v1/widgets/guess", "", nil).StatusCode)
 }
 
-func TestNewVisitorsOfAnAddressAreLimited(t *testing.T) {
+func TestSec_A8_NewVisitorsOfAnAddressAreLimited(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(_ *server.Deps, o *server.Options) { o.Limits.Visitors = server.Rate{PerSecond: 0.001, Burst: 2} })
 	for _, status := range []int{200, 200, 429} {

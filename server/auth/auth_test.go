@@ -123,7 +123,7 @@ func TestPasswordHash(t *testing.T) {
 	}
 }
 
-func TestSec_A7_LoginTellsNothingAndIsLimited(t *testing.T) {
+func TestSec_A7_X13_LoginTellsNothingAndIsLimited(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	ctx := t.Context()
@@ -527,7 +527,7 @@ func TestAPIKeys(t *testing.T) {
 	require.ErrorIs(t, err, omni.ErrUnauthenticated)
 }
 
-func TestVisitorTokens(t *testing.T) {
+func TestSec_S9_VisitorTokens(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
 	v := omni.Visitor{ID: omni.NewToken(16), OrganisationID: f.user.OrganisationID, DigitalChannelID: omni.NewID()}
@@ -548,7 +548,7 @@ func TestVisitorTokens(t *testing.T) {
 	require.ErrorIs(t, err, omni.ErrUnauthenticated)
 }
 
-func TestCSRFBelongsToTheRefreshToken(t *testing.T) {
+func TestSec_A11_CSRFBelongsToTheRefreshToken(t *testing.T) {
 	t.Parallel()
 	good := auth.CSRF("session.secret")
 	require.True(t, auth.CheckCSRF("session.secret", good, good))
