@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"omniservice/carriers/twilio"
 	"omniservice/hub"
 	"omniservice/hub/membus"
+	"omniservice/internal/folder"
 	"omniservice/internal/httpout"
 	"omniservice/internal/seal"
 	"omniservice/omni"
@@ -48,6 +50,7 @@ type App struct {
 	keys *seal.Keyring
 
 	store     store.Store
+	media     *folder.Folder // nil only for documents
 	bus       hub.Bus
 	hub       *hub.Hub
 	test      *testcarrier.Provider
@@ -111,6 +114,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.store, err = OpenStore(ctx, cfg); err != nil {
 		return nil, err
 	}
+	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, "media")); err != nil {
+		return nil, fmt.Errorf("media folder: %w", err)
+	}
 	if err := a.assemble(); err != nil { //nolint:contextcheck // what it makes outlives ctx; requests bring their own
 		return nil, err
 	}
@@ -140,10 +146,17 @@ func (a *App) assemble() error {
 		return err
 	}
 	metrics := server.NewMetrics()
-	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, pipeline.Options{
+	po := pipeline.Options{
 		Node: "embedded", PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
 		HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
-	})
+		MediaHTTP: httpout.New(httpout.Options{
+			Timeout: pipeline.FetchTimeout, MaxBody: pipeline.MaxFile, AllowLoopback: a.cfg.Demo || len(bases) > 0,
+		}),
+	}
+	if a.media != nil {
+		po.Media = a.media
+	}
+	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, po)
 	if err != nil {
 		return fmt.Errorf("pipeline: %w", err)
 	}
@@ -155,9 +168,16 @@ func (a *App) assemble() error {
 	if err != nil {
 		return err
 	}
+	links, err := a.keys.Derive("media url")
+	if err != nil {
+		return err
+	}
 	deps := server.Deps{
 		Store: a.store, Bus: a.bus, Hub: a.hub, Pipeline: a.pipeline, Carriers: a.reg, Seal: sealer(a.keys),
 		Publish: publisher{a.hub}.Publish, Metrics: metrics,
+	}
+	if a.media != nil {
+		deps.Media = a.media
 	}
 	if web.Built() {
 		deps.Console, deps.Widget, deps.DemoSite = web.Console(), web.Widget(), web.Demo()
@@ -166,12 +186,15 @@ func (a *App) assemble() error {
 		a.simulator = newSimulator(a)
 		deps.Simulator = a.simulator
 	}
-	a.server, err = server.New(deps, server.Options{
-		PublicURL: a.cfg.PublicURL, AllowedOrigins: a.cfg.AllowedOrigins, TrustedProxies: a.cfg.TrustedProxies, Demo: a.cfg.Demo,
+	so := server.Options{
+		PublicURL: a.cfg.PublicURL, MediaURL: a.cfg.MediaURL, AllowedOrigins: a.cfg.AllowedOrigins, TrustedProxies: a.cfg.TrustedProxies, Demo: a.cfg.Demo,
 		Profiling: a.cfg.Pprof, Version: a.o.Version, AccessKeys: access, VisitorKeys: visitors, Limits: a.o.Limits,
 		Now: a.o.Now, Log: a.log,
-	})
-	if err != nil {
+	}
+	for _, k := range links {
+		so.MediaKeys = append(so.MediaKeys, k.Key)
+	}
+	if a.server, err = server.New(deps, so); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	a.public, a.ops = server.HTTPServer(a.server.Public(), a.log), server.HTTPServer(a.server.Ops(), a.log)
@@ -299,6 +322,9 @@ func (a *App) close() {
 		if err := c.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			a.log.Warn("close", "err", err)
 		}
+	}
+	if a.media != nil {
+		_ = a.media.Close()
 	}
 }
 

@@ -28,7 +28,8 @@ type Config struct {
 	Addr           string        `name:"addr" env:"OMNI_ADDR" default:":8080" help:"Where console, widget, API, sockets and webhooks are served."`
 	OpsAddr        string        `name:"ops-addr" env:"OMNI_OPS_ADDR" default:"127.0.0.1:8081" help:"Where health, readiness and metrics are served. Keep it private."`
 	PublicURL      string        `name:"public-url" env:"OMNI_PUBLIC_URL" help:"Scheme and host under which the world reaches OMNI_ADDR, such as https://chat.example.com. Webhook signatures cover it. Empty: http://localhost with the port of OMNI_ADDR."`
-	DataDir        string        `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"Folder of the embedded store and of the secret key. Made if it is not there, for this user only."`
+	MediaURL       string        `name:"media-url" env:"OMNI_MEDIA_URL" help:"Another scheme and host that reach OMNI_ADDR too, such as https://media.example.net: the console then gets contacts' files from there, and from there alone. Empty: from the public URL."`
+	DataDir        string        `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"Folder of the embedded store, of contacts' files and of the secret key. Made if it is not there, for this user only."`
 	MongoURI       string        `name:"mongo-uri" env:"OMNI_MONGO_URI" hidden:"" help:"Not available yet: the embedded store is the only one."`
 	RedisURL       string        `name:"redis-url" env:"OMNI_REDIS_URL" hidden:"" help:"Not available yet: the in-process bus is the only one."`
 	AllowedOrigins []string      `name:"allowed-origins" env:"OMNI_ALLOWED_ORIGINS" help:"Further origins whose pages may use API and sockets, beside the public URL: comma-separated, such as https://crm.example.com. No *."`
@@ -81,8 +82,17 @@ func (c *Config) Validate() error {
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	if c.PublicURL != "" {
-		if err := checkPublicURL(c.PublicURL); err != nil {
+		if err := checkOrigin("OMNI_PUBLIC_URL", c.PublicURL); err != nil {
 			problems = append(problems, err)
+		}
+	}
+	c.MediaURL = strings.TrimSuffix(c.MediaURL, "/")
+	if c.MediaURL != "" {
+		if err := checkOrigin("OMNI_MEDIA_URL", c.MediaURL); err != nil {
+			problems = append(problems, err)
+		}
+		if c.MediaURL == c.PublicURL {
+			bad("OMNI_MEDIA_URL must be another host than OMNI_PUBLIC_URL, or empty")
 		}
 	}
 	for _, o := range c.AllowedOrigins {
@@ -117,16 +127,16 @@ func (c *Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// checkPublicURL wants https, except on loopback: tokens and signatures must not travel in the clear.
-func checkPublicURL(s string) error {
+// checkOrigin wants https, except on loopback: tokens and signatures must not travel in the clear.
+func checkOrigin(name, s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("OMNI_PUBLIC_URL %q must be scheme and host, such as https://chat.example.com", s)
+		return fmt.Errorf("%s %q must be scheme and host, such as https://chat.example.com", name, s)
 	}
 	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
 		return nil
 	}
-	return fmt.Errorf("OMNI_PUBLIC_URL %q must begin with https:// (http is for localhost only)", s)
+	return fmt.Errorf("%s %q must begin with https:// (http is for localhost only)", name, s)
 }
 
 func isLoopback(host string) bool {

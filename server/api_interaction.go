@@ -266,7 +266,7 @@ func (s *Server) listMessages(ctx context.Context, p auth.Principal, in *message
 	}
 	ascending(ms)
 	return &plain[MessageListBody]{Body: MessageListBody{
-		Items: newList(ms, "", wire.NewMessage).Body.Items, HasMore: hasMore(ms, in.After.Given, i.LastSequence), Topics: topics,
+		Items: newList(ms, "", s.newMessage).Body.Items, HasMore: hasMore(ms, in.After.Given, i.LastSequence), Topics: topics,
 	}}, nil
 }
 

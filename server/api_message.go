@@ -92,7 +92,7 @@ func (s *Server) apiMessages() {
 		if err != nil {
 			return nil, err
 		}
-		b := MessageBody{Message: wire.NewMessage(m), StatusHistory: []StatusBody{}, WorkflowSteps: []WorkflowStepBody{}}
+		b := MessageBody{Message: s.newMessage(m), StatusHistory: []StatusBody{}, WorkflowSteps: []WorkflowStepBody{}}
 		for _, st := range m.StatusHistory {
 			b.StatusHistory = append(b.StatusHistory, StatusBody{Status: st.Status, At: st.ReceivedAt, ErrorCode: st.ErrorCode, Reason: st.Reason})
 		}

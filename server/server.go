@@ -26,7 +26,7 @@ import (
 	"omniservice/store"
 )
 
-// Deps is what the server serves. All but Simulator and the web programs are required.
+// Deps is what the server serves. All but Media, Simulator and the web programs are required.
 type Deps struct {
 	Store    store.Store
 	Bus      hub.Bus
@@ -39,6 +39,8 @@ type Deps struct {
 	Publish func(ctx context.Context, topic, typ string, data any) error
 	// Metrics are the program's; nil makes new ones.
 	Metrics *Metrics
+	// Media gives the files of messages; nil gives none.
+	Media Media
 	// Simulator plays customers in demo mode.
 	Simulator Simulator
 	// Console, Widget and DemoSite are the built web programs; nil shows a page that says how to build them.
@@ -48,6 +50,7 @@ type Deps struct {
 // Options sets the server up. PublicURL and the keys are required.
 type Options struct {
 	PublicURL      string   // scheme, host and port that browsers and carriers use, no slash at the end
+	MediaURL       string   // scheme, host and port that files are got from, if it is not PublicURL: another that leads here too
 	AllowedOrigins []string // other sites whose pages may use REST and sockets, such as a development server
 	TrustedProxies []string // addresses or networks of proxies whose X-Forwarded-For is believed
 	Demo           bool     // demo pages; also allows plain http and both names of this machine
@@ -56,6 +59,7 @@ type Options struct {
 
 	AccessKeys  []auth.Key // sign access tokens; the first signs
 	VisitorKeys []auth.Key // sign visitors' tokens
+	MediaKeys   [][]byte   // sign links to files, at least 32 bytes each; the first signs. Required with Media
 
 	Limits Limits
 	Auth   auth.Options // its times; issuer, keys, clock and log are set here
@@ -80,8 +84,9 @@ type Server struct {
 	now  func() time.Time
 	auth *auth.Service
 
-	https   bool
-	origins []string // of our own pages, and of those that may use what they use
+	https     bool
+	mediaHost string   // of MediaURL
+	origins   []string // of our own pages, and of those that may use what they use
 
 	metrics     *Metrics
 	addresses   *addresses
@@ -111,6 +116,9 @@ func New(d Deps, o Options) (*Server, error) {
 	}
 	s := &Server{d: d, o: o, log: o.Log, now: o.Now, metrics: d.Metrics}
 	if err := s.checkAddresses(); err != nil {
+		return nil, err
+	}
+	if err := s.checkMedia(); err != nil {
 		return nil, err
 	}
 	s.o.Limits = Limits{
@@ -221,6 +229,9 @@ func (s *Server) buildPublic() error {
 	limited.GET("/livechat/ws", s.visitorSocket)
 	s.buildAPI(limited)
 	s.buildDocs(limited)
+	if s.d.Media != nil {
+		limited.GET(mediaRoute, s.serveMedia)
+	}
 	if s.o.Demo {
 		s.buildDemo(limited)
 	}

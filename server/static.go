@@ -47,7 +47,7 @@ func (s *Server) buildStatic(g *gin.Engine, limited *gin.RouterGroup) {
 func (s *Server) fallback(c *gin.Context) {
 	p := c.Request.URL.Path
 	page := c.Request.Method == http.MethodGet || c.Request.Method == http.MethodHead
-	for _, area := range []string{"/api/", "/webhooks/", "/livechat/", "/widget/", "/console-assets/", "/demo/api/", "/ws"} {
+	for _, area := range []string{"/api/", "/webhooks/", "/livechat/", "/media/", "/widget/", "/console-assets/", "/demo/api/", "/ws"} {
 		page = page && !strings.HasPrefix(p, area)
 	}
 	if !page {
@@ -68,7 +68,11 @@ func (s *Server) fallback(c *gin.Context) {
 }
 
 func (s *Server) consolePolicy(c *gin.Context) {
-	c.Header("Content-Security-Policy", policyPage+"connect-src 'self' "+s.socketOrigin()+"; frame-ancestors 'none'")
+	policy := policyPage
+	if s.o.MediaURL != "" {
+		policy = strings.NewReplacer("img-src 'self'", "img-src 'self' "+s.o.MediaURL, "media-src 'self'", "media-src 'self' "+s.o.MediaURL).Replace(policy)
+	}
+	c.Header("Content-Security-Policy", policy+"connect-src 'self' "+s.socketOrigin()+"; frame-ancestors 'none'")
 	c.Header("Cross-Origin-Opener-Policy", "same-origin")
 	c.Header("X-Frame-Options", "DENY")
 }

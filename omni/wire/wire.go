@@ -207,7 +207,8 @@ type File struct {
 	Name        string          `json:"name,omitempty"`
 	State       omni.MediaState `json:"state"`
 	Failure     string          `json:"failure,omitempty"`
-	URL         string          `json:"url,omitempty"` // signed, for 15 minutes; only in REST answers
+	URL         string          `json:"url,omitempty"`      // signed, for 10 to 15 minutes, relative to the public URL or absolute; only in REST answers to agents
+	URLUntil    omni.Millis     `json:"urlUntil,omitempty"` // when URL ends; ask for the message again then
 }
 
 // Payload is what a message says.

@@ -107,8 +107,11 @@ func mediaWaits(t *testing.T, s store.Store) {
 		index int
 		want  error
 	}{
-		{images.ID, 1, omni.ErrConflict}, {images.ID, 2, omni.ErrConflict}, {images.ID, -1, omni.ErrConflict},
-		{done.ID, 0, omni.ErrConflict}, {omni.NewID(), 0, omni.ErrNotFound},
+		{images.ID, 1, omni.ErrConflict},
+		{images.ID, 2, omni.ErrConflict},
+		{images.ID, -1, omni.ErrConflict},
+		{done.ID, 0, omni.ErrConflict},
+		{omni.NewID(), 0, omni.ErrNotFound},
 	} {
 		for _, r := range []omni.MediaReference{ref, ready} {
 			_, err = s.SetMedia(ctx, w.tenant, c.id, c.index, r, base)

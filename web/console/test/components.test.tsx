@@ -1,5 +1,5 @@
-import { OmniError, type Status } from "@omni/shared";
-import { act, fireEvent, screen, within } from "@testing-library/react";
+import { type Message, OmniError, type Status } from "@omni/shared";
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Bubble } from "../src/inbox/Bubble";
@@ -10,6 +10,7 @@ import type { Entry } from "../src/inbox/entries";
 import { Freshness } from "../src/inbox/Freshness";
 import { Row } from "../src/inbox/Row";
 import { keys } from "../src/live/keys";
+import type { Live } from "../src/live/live";
 import { useLive } from "../src/live/store";
 import { initials } from "../src/ui/Avatar";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
@@ -120,6 +121,39 @@ describe("bubble", () => {
     unmount();
     show(bubble({ message: message(1, { payload: { type: "unsupported", unsupported: "poll" } }) }));
     expect(screen.getByText("Not supported: poll")).toBeTruthy();
+  });
+
+  it("TH6 shows a picture that is here, and asks for its link once events told of it without one", async () => {
+    const file = { id: "f1", type: "image" as const, state: "ready" as const };
+    const m = message(1, { payload: { type: "image", files: [file] } });
+    const withLink = (url: string): Message => ({
+      ...m,
+      payload: { type: "image", files: [{ ...file, url, urlUntil: t0 + 600_000 }] },
+    });
+    const readFiles = vi.fn(async () => withLink("/media/o/m1/f1?e=1&s=a"));
+    const live = { readFiles, socket: { now: () => t0 + 600_000 } } as unknown as Partial<Live>;
+    const { unmount } = show(bubble({ message: m }), live);
+    expect(screen.getByTestId("file-card")).toBeTruthy();
+    await waitFor(() => expect(readFiles).toHaveBeenCalledExactlyOnceWith(m));
+    unmount();
+
+    show(bubble({ message: withLink("/media/o/m1/f1?e=1&s=a") }), live);
+    const picture = screen.getByRole("img", { name: /^Image from Maria Rossi/ });
+    expect(picture.getAttribute("src")).toBe("/media/o/m1/f1?e=1&s=a");
+    expect(readFiles).toHaveBeenCalledTimes(1);
+    fireEvent.error(picture);
+    expect(screen.queryByRole("img", { name: /^Image from/ })).toBeNull();
+    await waitFor(() => expect(readFiles).toHaveBeenCalledTimes(2));
+  });
+
+  it("TH6 plays a recording where it is, and says why a file is not here", () => {
+    const ready = { type: "audio" as const, state: "ready" as const, name: "note.mp3", url: "/media/o/m/f?e=1&s=a" };
+    const { unmount } = show(bubble({ message: message(1, { payload: { type: "media", files: [ready] } }) }));
+    expect(screen.getByLabelText("note.mp3").getAttribute("src")).toBe(ready.url);
+    unmount();
+    const gone = { type: "image" as const, state: "failed" as const, failure: "It is larger than 25 MB." };
+    show(bubble({ message: message(1, { payload: { type: "image", files: [gone] } }) }));
+    expect(screen.getByTestId("file-card").textContent).toContain("It is larger than 25 MB.");
   });
 
   it("M5 M6 text of others stays text, and its links are of allowed kinds", () => {

@@ -1,4 +1,4 @@
-import type { Interaction } from "@omni/shared";
+import type { Interaction, MediaFile, Message } from "@omni/shared";
 import { describe, expect, it } from "vitest";
 import {
   appended,
@@ -132,6 +132,19 @@ describe("threads", () => {
     const out = message(3, { direction: "OUTBOUND", status: "delivered", statusAt: 9 });
     expect(merged([out], [message(3, { direction: "OUTBOUND", status: "queued" })])[0]?.status).toBe("delivered");
     expect(merged([out], [message(3, { direction: "OUTBOUND", status: "read" })])[0]?.status).toBe("read");
+  });
+
+  it("RT3 an older copy of a message takes nothing from what is known of its files", () => {
+    const m = (file: object) =>
+      message(3, { payload: { type: "image", files: [{ type: "image", ...file } as MediaFile] } });
+    const file = (a: Message, b: Message) => merged([a], [b])[0]?.payload.files?.[0];
+    const pending = m({ state: "pending" });
+    const linked = m({ state: "ready", url: "/a", urlUntil: t0 });
+    expect(file(pending, linked)?.url).toBe("/a");
+    expect(file(linked, pending)?.url).toBe("/a");
+    expect(file(linked, m({ state: "ready" }))?.url).toBe("/a");
+    expect(file(linked, m({ state: "ready", url: "/b", urlUntil: t0 + 1 }))?.url).toBe("/b");
+    expect(file(pending, m({ state: "failed" }))?.state).toBe("failed");
   });
 
   it("RT7 applies a status upwards, and tells when it has no such message", () => {

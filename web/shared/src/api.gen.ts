@@ -913,6 +913,8 @@ export interface components {
             state: string;
             type: string;
             url?: string;
+            /** Format: int64 */
+            urlUntil?: number;
         };
         FirstMessageInputBody: {
             channelId: string;

@@ -45,6 +45,8 @@ export interface MediaFile {
   state: MediaState;
   failure?: string;
   url?: string;
+  /** When url ends, server time in ms. */
+  urlUntil?: number;
 }
 
 export interface Payload {

@@ -1,4 +1,4 @@
-import type { Interaction, Owner } from "@omni/shared";
+import type { Interaction, Message, Owner } from "@omni/shared";
 import { data } from "./http";
 import type { Channel, Contact, InteractionPage, Me, MessagePage, User, View } from "./records";
 import { client } from "./session";
@@ -39,6 +39,10 @@ export const api = {
     as<MessagePage>(
       client.GET("/api/v1/interactions/{id}/messages", { params: { ...one(id), query: page }, signal: signal ?? null }),
     ),
+
+  message: async (id: string, signal?: AbortSignal) =>
+    (await as<{ message: Message }>(client.GET("/api/v1/messages/{id}", { params: one(id), signal: signal ?? null })))
+      .message,
 
   act: (id: string, action: "claim" | "release" | "resolve" | "reopen", version: number) =>
     as<Interaction>(client.POST(`/api/v1/interactions/{id}/${action}`, { params: one(id), body: { version } })),

@@ -1,5 +1,5 @@
-import { clock, fileSize, fullTime, isCode, type MediaFile, type Message } from "@omni/shared";
-import { CircleSlash, CornerUpLeft, File as FileIcon, Film, Image as ImageIcon, Music } from "lucide-react";
+import { clock, fullTime, isCode, type Message } from "@omni/shared";
+import { CircleSlash, CornerUpLeft } from "lucide-react";
 import { useCallback } from "react";
 import { t } from "../i18n";
 import { useLiveClient } from "../live/hooks";
@@ -7,6 +7,7 @@ import { preview } from "../live/patch";
 import { Avatar, ChannelIcon } from "../ui/Avatar";
 import { useDrafts } from "../ui/prefs";
 import type { Entry } from "./entries";
+import { FileCard } from "./FileCard";
 import s from "./inbox.module.css";
 import { type ShownStatus, StatusMark, statusText } from "./StatusMark";
 import { Text } from "./Text";
@@ -80,7 +81,7 @@ export function Bubble({ entry, contact, contactId, agent, receipts, replied, on
             </button>
           )}
           {m?.payload.files?.map((f, n) => (
-            <FileCard key={f.id ?? `${n}`} file={f} sender={sender} time={clock(entry.at)} />
+            <FileCard key={f.id ?? `${n}`} message={m} file={f} sender={sender} time={clock(entry.at)} />
           ))}
           {m?.payload.type === "unsupported" && (
             <p className={s.unsupported}>
@@ -144,45 +145,6 @@ function FailedLine({ message, entry }: { message: Message | undefined; entry: E
             {t("bubble.discard")}
           </button>
         </p>
-      )}
-    </div>
-  );
-}
-
-const fileIcons = { image: ImageIcon, video: Film, audio: Music, document: FileIcon };
-
-/** A file: a picture in a box of fixed size, so that nothing jumps when it comes; anything else as a card (TH6). */
-function FileCard({ file, sender, time }: { file: MediaFile; sender: string; time: string }) {
-  const safe = file.url && /^(https?:\/\/|\/(?!\/))/.test(file.url) ? file.url : undefined;
-  if (file.type === "image" && file.state === "ready" && safe) {
-    return (
-      <a href={safe} target="_blank" rel="noopener noreferrer" className={s.picture}>
-        <img src={safe} alt={t("bubble.imageAlt", { sender, time })} loading="lazy" />
-      </a>
-    );
-  }
-  const Icon = fileIcons[file.type] ?? FileIcon;
-  const state =
-    file.state === "pending"
-      ? t("bubble.filePending")
-      : file.state === "failed"
-        ? t("bubble.fileFailed")
-        : t("bubble.fileReady");
-  return (
-    <div className={s.file} data-state={file.state} data-testid="file-card">
-      <Icon size={20} aria-hidden="true" />
-      <div>
-        <p className={s.fileName}>
-          <bdi>{file.name || t(`kind.${file.type}`)}</bdi>
-        </p>
-        <p className={s.fileMeta}>
-          {[file.contentType, file.size ? fileSize(file.size) : "", state].filter(Boolean).join(" · ")}
-        </p>
-      </div>
-      {file.state === "ready" && safe && (
-        <a href={safe} target="_blank" rel="noopener noreferrer">
-          {t("bubble.open")}
-        </a>
       )}
     </div>
   );

@@ -11,6 +11,7 @@ export const keys = {
   interaction: (id: string) => ["interaction", id] as const,
   threads: ["thread"] as const,
   thread: (id: string) => ["thread", id] as const,
+  files: (messageId: string) => ["files", messageId] as const,
   contacts: ["contact"] as const,
   contact: (id: string) => ["contact", id] as const,
 };

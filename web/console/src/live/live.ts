@@ -123,6 +123,16 @@ export class Live {
     );
   }
 
+  /** Reads a message again for links to its files, which events do not carry and which end. */
+  async readFiles(m: Message): Promise<Message> {
+    const answer = await api.message(m.id);
+    this.qc.setQueryData<Thread>(
+      keys.thread(m.interactionId),
+      (thread) => thread && { ...thread, items: merged(thread.items, [answer]) },
+    );
+    return answer;
+  }
+
   /** An answer may be older than the events that were applied while it was on its way: those are applied once more. */
   private bringUpToDate(topics: readonly TopicPosition[] | undefined): void {
     const events = this.socket.since(topics ?? []);

@@ -131,14 +131,27 @@ export function withMessage(i: Interaction, m: Message, kind: (name: string) => 
   return next;
 }
 
-/** Joins messages by seq; of two copies of one message the higher status stays. */
+/** Joins messages by seq; of two copies of one message the higher status stays, and what is known of its files. */
 export function merged(a: readonly Message[], b: readonly Message[]): Message[] {
   const all = new Map(a.map((m) => [m.seq, m]));
   for (const m of b) {
     const known = all.get(m.seq);
-    all.set(m.seq, known && rank(known.status) > rank(m.status) ? { ...m, ...statusOf(known) } : m);
+    const next = known && rank(known.status) > rank(m.status) ? { ...m, ...statusOf(known) } : m;
+    all.set(m.seq, known ? withFiles(next, known) : next);
   }
   return [...all.values()].sort((x, y) => x.seq - y.seq);
+}
+
+/** Events carry no links to files, and an event that comes again tells of a file as it was. */
+function withFiles(m: Message, known: Message): Message {
+  const old = known.payload.files;
+  if (!old || !m.payload.files) return m;
+  const files = m.payload.files.map((f, n) => {
+    const k = old[n];
+    const further = k && k.state !== "pending" && f.state === "pending";
+    return k && (further || (k.state === f.state && (k.urlUntil ?? 0) > (f.urlUntil ?? 0))) ? k : f;
+  });
+  return { ...m, payload: { ...m.payload, files } };
 }
 
 function statusOf(m: Message): Partial<Message> {
