@@ -1,3 +1,5 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { answer, becomes, bubble, by, open, panelOf, row, Stage, widgetThread } from "./people";
@@ -61,6 +63,29 @@ describe("at the desk", async () => {
     await reason.locator("summary").click();
     await reason.getByText("Code of the carrier:").waitFor();
     await stage.program.behave({});
+  });
+
+  it("TH6 shows a picture that a customer sent while the conversation is open, and after a reload", async () => {
+    const gif = Buffer.from("R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==", "base64");
+    const files = createServer((_, res) => res.writeHead(200, { "Content-Type": "image/gif" }).end(gif));
+    await new Promise<void>((ok) => files.listen(0, "127.0.0.1", ok));
+    try {
+      const from = "+15551230016";
+      await stage.program.inbound({ from, text: "Look at this", channelType: "MMS" });
+      await open(ana.page, "+1 555 123 0016");
+      const { port } = files.address() as AddressInfo;
+      const mediaUrl = `http://127.0.0.1:${port}/holiday.gif`;
+      await stage.program.inbound({ from, text: "The holiday", channelType: "MMS", mediaUrl });
+      const picture = by(ana.page, "file-picture").locator("img");
+      const seen = async () =>
+        (await picture.count()) === 1 &&
+        (await picture.evaluate((img: HTMLImageElement) => img.complete && img.naturalWidth === 1));
+      await becomes(seen, true);
+      await ana.page.reload();
+      await becomes(seen, true);
+    } finally {
+      files.close();
+    }
   });
 
   it("CO12 closes the open composer when the customer writes STOP, and opens it at START", async () => {
@@ -166,6 +191,9 @@ describe("at the desk", async () => {
         name,
       );
     }
+    // As fast as they come, without waiting for what is drawn.
+    for (let n = 0; n < 10; n++) await page.keyboard.press("k");
+    await by(page, "conversation-header").filter({ hasText: "+1 555 123 0113" }).waitFor();
   });
 
   it("lets a visitor do all by keys alone", async () => {

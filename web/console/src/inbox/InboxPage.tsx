@@ -19,7 +19,7 @@ import { ConversationList } from "./ConversationList";
 import { Help } from "./Help";
 import s from "./inbox.module.css";
 import { Rail } from "./Rail";
-import { useKeys } from "./useKeys";
+import { inboxPath, useKeys } from "./useKeys";
 
 const views: View[] = ["mine", "unassigned", "all"];
 
@@ -47,7 +47,7 @@ export default function InboxPage() {
 
 function useLocationParams(): { view: View; conversationId: string | undefined } | undefined {
   const { pathname } = useLocation();
-  const match = matchPath("/inbox/:view/:conversationId?", pathname);
+  const match = matchPath(inboxPath, pathname);
   const view = views.find((v) => v === match?.params.view);
   return view && { view, conversationId: match?.params.conversationId };
 }
@@ -57,7 +57,7 @@ function Columns({ view, conversationId }: { view: View; conversationId: string 
   const widths = useUi((u) => u.widths);
   const contactOpen = useUi((u) => u.contactOpen);
   const setContactOpen = useUi((u) => u.setContactOpen);
-  useKeys(view, conversationId, layout.contactColumn);
+  useKeys(view, layout.contactColumn);
   useTitle(view);
   const showList = !layout.single || !conversationId;
   const showThread = !layout.single || conversationId;

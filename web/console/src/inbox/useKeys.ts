@@ -1,5 +1,5 @@
 import { useEffect } from "react";
-import { useLocation, useNavigate } from "react-router";
+import { matchPath, useLocation, useNavigate } from "react-router";
 import { tinykeys } from "tinykeys";
 import type { View } from "../api/records";
 import { useUi } from "../ui/prefs";
@@ -28,7 +28,13 @@ function focusOn(selector: string): boolean {
 
 const focusRow = () => focusOn('#list a[data-row][tabindex="0"]') || focusOn("#list");
 
-export function useKeys(view: View, conversationId: string | undefined, contactColumn: boolean): void {
+/** Where `view` and an open conversation stand in the address. */
+export const inboxPath = "/inbox/:view/:conversationId?";
+
+/** What the address says now: it changes with the key press, what is drawn some time later. */
+const openNow = () => matchPath(inboxPath, window.location.pathname)?.params.conversationId ?? "";
+
+export function useKeys(view: View, contactColumn: boolean): void {
   const navigate = useNavigate();
   const { search } = useLocation();
   useEffect(() => {
@@ -41,7 +47,7 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
     const step = (by: number) => () => {
       const order = shownOrder.current;
       const focused = document.activeElement?.getAttribute("data-row") ?? "";
-      const open = order.indexOf(conversationId ?? "");
+      const open = order.indexOf(openNow());
       const at = open >= 0 ? open : order.indexOf(focused);
       const to = order[at < 0 ? 0 : at + by];
       if (to) navigate({ pathname: `/inbox/${view}/${to}`, search });
@@ -87,5 +93,5 @@ export function useKeys(view: View, conversationId: string | undefined, contactC
     };
     // Text fields are left to us: Escape and F6 have to work in them.
     return tinykeys(window, bindings, { ignore: (e) => e.isComposing });
-  }, [navigate, view, conversationId, contactColumn, search]);
+  }, [navigate, view, contactColumn, search]);
 }
