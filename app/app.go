@@ -232,6 +232,9 @@ func (a *App) Start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.reseal(ctx); err != nil {
+		return err
+	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWork = cancel
 	go func() {

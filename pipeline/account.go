@@ -109,6 +109,30 @@ func SealCredential(k *seal.Keyring, rec omni.CarrierAccount, name, value string
 	return omni.SealedSecret{KeyID: id, Nonce: nonce, Ciphertext: ct, Hint: omni.NewSecret(value).Hint()}, nil
 }
 
+// ResealCredentials gives the account with every credential sealed under the current key, so that an older key can be
+// taken away. changed is false if they were already.
+func ResealCredentials(k *seal.Keyring, rec omni.CarrierAccount) (out omni.CarrierAccount, changed bool, err error) {
+	out = rec
+	out.Credentials = make(map[string][]omni.SealedSecret, len(rec.Credentials))
+	for name, all := range rec.Credentials {
+		for _, s := range all {
+			if s.KeyID != k.CurrentID() {
+				place := credentialPlace(rec, name)
+				plain, err := k.Open(s.KeyID, s.Nonce, s.Ciphertext, place)
+				if err != nil {
+					return rec, false, fmt.Errorf("credential %s of carrier account %s: %w", name, rec.ID, err)
+				}
+				if s.KeyID, s.Nonce, s.Ciphertext, err = k.Seal(plain, place); err != nil {
+					return rec, false, fmt.Errorf("seal credential %s of carrier account %s: %w", name, rec.ID, err)
+				}
+				changed = true
+			}
+			out.Credentials[name] = append(out.Credentials[name], s)
+		}
+	}
+	return out, changed, nil
+}
+
 func credentialPlace(rec omni.CarrierAccount, name string) []byte {
 	return []byte(rec.Tenant.OrganisationID + "/" + rec.ID + "/" + name)
 }

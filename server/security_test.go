@@ -7,14 +7,19 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -189,6 +194,86 @@ func TestSec_W5_SecondDeliveryIsAcknowledgedAndChangesNothing(t *testing.T) {
 	}, heardTime, heardTick)
 	require.Equal(t, 2, its.Items[0].Unread)
 	require.EqualValues(t, 2, its.Items[0].LastSequence)
+}
+
+// listener takes the connections that a test makes in memory.
+type listener chan net.Conn
+
+func (l listener) Accept() (net.Conn, error) {
+	c, ok := <-l
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (listener) Addr() net.Addr { return &net.TCPAddr{} }
+func (l listener) Close() error { close(l); return nil }
+
+// A byte a second is not enough: neither of the headers, which a handshake of a socket consists of, nor of a body.
+func TestSec_S5_X2_SlowRequestsAreGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		head string
+		ends time.Duration
+	}{
+		"headers": {"GET /ws HTTP/1.1\r\nHost: chat.example.com\r\nOrigin: https://", 5 * time.Second},
+		"body":    {"POST /webhooks/x/y HTTP/1.1\r\nHost: chat.example.com\r\nContent-Length: 1000\r\n\r\n", 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				read := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_, err := io.ReadAll(r.Body)
+					w.Header().Set("Connection", "close")
+					if errors.Is(err, os.ErrDeadlineExceeded) {
+						w.WriteHeader(http.StatusBadRequest)
+					}
+				})
+				srv, ln := server.HTTPServer(read, slog.New(slog.DiscardHandler)), make(listener)
+				served := make(chan error, 1)
+				go func() { served <- srv.Serve(ln) }()
+				here, there := net.Pipe()
+				ln <- there
+				begin, ended := time.Now(), make(chan time.Duration, 1)
+				go func() {
+					_, _ = io.Copy(io.Discard, here)
+					ended <- time.Since(begin)
+				}()
+				_, err := io.WriteString(here, c.head)
+				require.NoError(t, err)
+				for err == nil && time.Since(begin) < 2*time.Minute {
+					time.Sleep(time.Second) //nolint:forbidigo // in a synctest bubble
+					_, err = here.Write([]byte("x"))
+				}
+				require.Error(t, err, "the connection is closed")
+				require.LessOrEqual(t, <-ended, c.ends+2*time.Second)
+				require.NoError(t, srv.Close())
+				require.ErrorIs(t, <-served, http.ErrServerClosed)
+			})
+		})
+	}
+}
+
+// No setting of an account names an address that the program would call: carriers' hosts are built in.
+func TestSec_M2_NoSettingNamesAnAddressToCall(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	require.NotEmpty(t, s.reg.Providers())
+	for _, provider := range s.reg.Providers() {
+		carrier := provider.Name()
+		for _, f := range provider.Fields() {
+			require.NotRegexp(t, `(?i)url|host|base|endpoint|address`, f.Name+" "+f.Label)
+		}
+		for _, name := range []string{"apiBase", "baseUrl", "host", "webhookUrl", "proxy"} {
+			r := s.call(http.MethodPost, "/api/v1/carrier-accounts", s.a.adminToken, map[string]any{
+				"carrier": carrier, "name": "x", "config": map[string]string{name: "https://169.254.169.254/"},
+			})
+			require.Equal(t, http.StatusBadRequest, r.StatusCode, "%s %s: %s", carrier, name, r.body)
+			var p server.Problem
+			r.into(t, &p)
+			require.Contains(t, p.Fields, "config."+name)
+		}
+	}
 }
 
 // Every list of the API, found by its route.

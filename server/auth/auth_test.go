@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,24 @@ func TestSec_A7_X13_LoginTellsNothingAndIsLimited(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// Whether there is such a user cannot be told by the clock: a password is looked at in each case.
+func TestSec_A7_X13_UnknownUsersTakeAsLong(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	known, unknown := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	for range 9 { // in turns, and the shortest of each: what else this machine does disturbs both
+		for email, shortest := range map[string]*time.Duration{f.user.Email: &known, "nobody@example.com": &unknown} {
+			begin := time.Now()
+			_, err := f.auth.Password(t.Context(), email, "wrong password", peer)
+			*shortest = min(*shortest, time.Since(begin))
+			require.ErrorIs(t, err, omni.ErrUnauthenticated)
+		}
+		f.clock.Add(time.Minute)
+	}
+	require.Greater(t, unknown, known/2)
+	require.Less(t, unknown, known*2)
+}
+
 func TestSec_A7_FailuresOfOneAddressAreLimited(t *testing.T) {
 	t.Parallel()
 	f := setUp(t)
@@ -254,6 +273,23 @@ func TestSec_A5_OfTwoRefreshesAtOnceOneWins(t *testing.T) {
 	}
 	wg.Wait()
 	require.LessOrEqual(t, won, 1)
+}
+
+func TestSec_A5_AccessTokensLiveAQuarterOfAnHour(t *testing.T) {
+	t.Parallel()
+	f := setUp(t)
+	l := f.login()
+	require.Equal(t, omni.MillisOf(f.clock.Now().Add(15*time.Minute)), l.AccessExpires)
+	f.clock.Add(15 * time.Minute)
+	_, err := f.auth.Access(t.Context(), l.Access)
+	require.NoError(t, err, "clocks may differ by a minute")
+	f.clock.Add(61 * time.Second)
+	_, err = f.auth.Access(t.Context(), l.Access)
+	require.ErrorIs(t, err, omni.ErrUnauthenticated)
+	_, err = auth.New(f.store, f.bus, auth.Options{
+		Issuer: issuer, AccessKeys: []auth.Key{accessKey()}, VisitorKeys: []auth.Key{visitorKey()}, AccessTTL: 15*time.Minute + 1,
+	})
+	require.ErrorIs(t, err, omni.ErrInvalid, "nor can more be set")
 }
 
 func TestSec_A5_LogoutAndRemovalAreNoticed(t *testing.T) {
