@@ -292,7 +292,6 @@ describe("console", () => {
 
 describe("AX axe", () => {
   async function scan(page: Page, what: string): Promise<void> {
-    await page.waitForTimeout(300);
     await picture(page, what);
     // Through the debugger: the page's policy allows no script but its own.
     await page.evaluate(axeSource);
@@ -317,7 +316,11 @@ describe("AX axe", () => {
   for (const colorScheme of schemes) {
     for (const [width, height] of sizes) {
       it(`${colorScheme} at ${width}`, async () => {
-        const { page, context, faults } = await openPage(browser, { colorScheme, viewport: { width, height } });
+        const { page, context, faults } = await openPage(browser, {
+          colorScheme,
+          viewport: { width, height },
+          reducedMotion: "reduce",
+        });
         const name = `${colorScheme}-${width}`;
         await page.goto(`${program.url}/login`);
         await by(page, "login-form").waitFor();
