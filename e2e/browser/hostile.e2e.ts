@@ -92,7 +92,7 @@ async function names(page: Page): Promise<string[]> {
   });
 }
 
-describe("M5 M6 what strangers send", async () => {
+describe("M5 M6 X9 what strangers send", async () => {
   const ana = await stage.agent(0);
   const visitor = await stage.visitor();
   const { panel } = visitor;

@@ -1,4 +1,4 @@
-// Package doccheck compares what the documents say about the models with what the source says.
+// Package doccheck compares what the documents say about models and security rules with what the source says.
 package doccheck
 
 import (

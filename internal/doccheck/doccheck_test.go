@@ -75,7 +75,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	pages, err := filepath.Glob(filepath.Join(root, "docs", "models", "*.md"))
 	require.NoError(t, err)
-	pages = append(pages, filepath.Join(root, "docs", "architecture.md"))
+	pages = append(pages, filepath.Join(root, "docs", "architecture.md"), filepath.Join(root, "docs", "security.md"))
 	link := regexp.MustCompile(`\]\(([^)\s]*)\)`)
 	for _, page := range pages {
 		text, err := os.ReadFile(page)
