@@ -219,7 +219,9 @@ func (p *Pipeline) again(ctx context.Context, it store.OutboxItem, failure *carr
 	wait := max(atLeast, p.backoff(it.Attempts+1), time.Duration(failure.RetryAfter)*time.Second)
 	p.log.InfoContext(ctx, "message is tried again", "carrier", m.Channel.Carrier, "org_id", m.Tenant.OrganisationID,
 		"message_id", m.ID, "attempt", it.Attempts+1, "reason", failure.Reason)
-	if err := p.store.MarkRetry(ctx, m.Tenant, m.ID, p.millis().Add(wait), p.sendStatus(m, omni.StatusQueued, failure, "")); err != nil && !errors.Is(err, omni.ErrConflict) {
+	// A carrier that says when must not hear of it earlier: the millisecond that has begun does not count.
+	due := p.millis().Add(wait + time.Millisecond)
+	if err := p.store.MarkRetry(ctx, m.Tenant, m.ID, due, p.sendStatus(m, omni.StatusQueued, failure, "")); err != nil && !errors.Is(err, omni.ErrConflict) {
 		return fmt.Errorf("put message %s back: %w", m.ID, err)
 	}
 	return nil
