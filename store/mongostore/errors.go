@@ -97,7 +97,9 @@ func hasLabel(err error) bool {
 type serverError struct{ codes []int }
 
 // Error implements error.
-func (e *serverError) Error() string { return fmt.Sprintf("MongoDB refused the command with code %v", e.codes) }
+func (e *serverError) Error() string {
+	return fmt.Sprintf("MongoDB refused the command with code %v", e.codes)
+}
 
 // versionConflict is the error of an update whose filter named another version than the stored one.
 func versionConflict(version int64) error {
@@ -106,3 +108,16 @@ func versionConflict(version int64) error {
 
 // isServerError finds the answer of the server in err.
 func isServerError(err error, se *mongo.ServerError) bool { return errors.As(err, se) }
+
+// isNone reports that nothing was found.
+func isNone(err error) bool { return errors.Is(err, mongo.ErrNoDocuments) }
+
+// firstError is the first of errs that is one.
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

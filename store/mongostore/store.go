@@ -59,8 +59,10 @@ type Store struct {
 	timeout      time.Duration
 	serverExpiry bool
 
-	gate   sync.RWMutex // held for reading by every call, for writing by Close
-	closed bool
+	gate     sync.Mutex // guards closed, and calls against beginning while Close begins
+	closed   bool
+	underWay sync.WaitGroup
+	ended    chan struct{} // the connections are closed
 }
 
 // Open makes a store of the database that uri names. It does not wait for a server: Ping tells whether one is there, and
@@ -95,7 +97,10 @@ func Open(_ context.Context, uri string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB store: %w: %s", omni.ErrInvalid, withoutPassword(uri, err))
 	}
-	return &Store{client: client, db: client.Database(databaseOf(uri)), timeout: o.Timeout, serverExpiry: o.ServerExpiry}, nil
+	return &Store{
+		client: client, db: client.Database(databaseOf(uri)), timeout: o.Timeout, serverExpiry: o.ServerExpiry,
+		ended: make(chan struct{}),
+	}, nil
 }
 
 // databaseOf is the path of a connection string. (net/url does not read lists of hosts.)
@@ -126,11 +131,10 @@ func run[T any](ctx context.Context, s *Store, fn func(ctx context.Context) (T, 
 	if err := ctx.Err(); err != nil {
 		return none, err
 	}
-	s.gate.RLock()
-	defer s.gate.RUnlock()
-	if s.closed {
+	if !s.begin() {
 		return none, fmt.Errorf("%w: %w", omni.ErrUnavailable, errClosed)
 	}
+	defer s.underWay.Done()
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, s.timeout)
@@ -141,6 +145,17 @@ func run[T any](ctx context.Context, s *Store, fn func(ctx context.Context) (T, 
 		return none, mapError(ctx, err)
 	}
 	return v, nil
+}
+
+// begin counts a call as under way, unless the store is closed.
+func (s *Store) begin() bool {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	if s.closed {
+		return false
+	}
+	s.underWay.Add(1)
+	return true
 }
 
 // runOnly is run for calls that give nothing but an error.
@@ -192,11 +207,15 @@ func (s *Store) Ping(ctx context.Context) error {
 // Close ends the store: calls under way are done first, new ones are refused. Closing again is nothing.
 func (s *Store) Close() error {
 	s.gate.Lock()
-	defer s.gate.Unlock()
 	if s.closed {
+		s.gate.Unlock()
+		<-s.ended
 		return nil
 	}
 	s.closed = true
+	s.gate.Unlock()
+	defer close(s.ended)
+	s.underWay.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	if err := s.client.Disconnect(ctx); err != nil {
