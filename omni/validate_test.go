@@ -129,7 +129,7 @@ func validGroup() omni.DigitalChannelGroup {
 }
 
 func tables() []table {
-	return []table{
+	return append(recordTables(), []table{
 		tableOf(org, []func(*omni.Tenant){func(t *omni.Tenant) { t.UserID = idB }},
 			rule[omni.Tenant]{"organisationId", func(t *omni.Tenant) { t.OrganisationID = "" }},
 			rule[omni.Tenant]{"userId", func(t *omni.Tenant) { t.UserID = badID }},
@@ -534,7 +534,7 @@ func tables() []table {
 			rule[omni.WorkflowSteps]{"name", func(w *omni.WorkflowSteps) { w.Name = "" }},
 			rule[omni.WorkflowSteps]{"result", func(w *omni.WorkflowSteps) { w.Result = "200" }},
 		),
-	}
+	}...)
 }
 
 func TestValidate(t *testing.T) {

@@ -55,6 +55,7 @@ type Store interface {
 	Idempotency
 	Audit
 	Doors
+	Desk
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
 	// set-aside webhooks, fragments. It returns how many records went.

@@ -32,7 +32,7 @@ func source(t *testing.T) doccheck.Source {
 func documents(t *testing.T) []doccheck.Model {
 	t.Helper()
 	var all []doccheck.Model
-	for _, name := range []string{"message", "channel", "contact", "workflow", "access"} {
+	for _, name := range []string{"message", "channel", "contact", "workflow", "access", "desk"} {
 		models, err := doccheck.ReadDocument(filepath.Join(root, "docs", "models", name+"-models.md"))
 		require.NoError(t, err)
 		require.NotEmpty(t, models, name)

@@ -33,7 +33,13 @@ func TestSec_A8_EveryStatementUsesAnIndex(t *testing.T) {
 	} {
 		inOrder[id] = true
 	}
+	for id := range kindCount {
+		inOrder[sqlPlain+stmt(id)*opCount+opList] = true
+	}
 	for id, text := range statements {
+		if op := stmt(id) - sqlPlain; text == "" && op >= 0 && (op%opCount == opUpdate || op%opCount == opDelete) {
+			continue // records that never change
+		}
 		require.NotEmpty(t, text, "statement %d", id)
 		rows, err := c.sql.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+text, make([]any, parameters(text))...)
 		require.NoError(t, err, text)

@@ -156,7 +156,7 @@ const (
 	sqlAudit
 	sqlAuditList
 
-	stmtCount
+	sqlPlain // those of plain records begin here, and go on in kinds.go
 )
 
 // sqlSchemaTable comes before all else.
@@ -181,7 +181,7 @@ const (
 // Parameters ?1 and ?2 are an id and the organisation, or the organisation alone, wherever a record is named.
 //
 //nolint:gosec // it takes the names of tokens and keys for credentials
-var statements = [stmtCount]string{
+var statements = withRecords([stmtCount]string{
 	sqlBegin:         `BEGIN IMMEDIATE`,
 	sqlBeginRead:     `BEGIN`,
 	sqlCommit:        `COMMIT`,
@@ -413,7 +413,7 @@ var statements = [stmtCount]string{
 	sqlAuditInsert: `INSERT INTO audit_records (id, org, doc, at) VALUES (?1, ?2, ?3, ?4)`,
 	sqlAudit:       `SELECT doc FROM audit_records WHERE id = ?1 AND org = ?2`,
 	sqlAuditList:   `SELECT doc FROM audit_records WHERE org = ?1 AND (at, id) < (?2, ?3) ORDER BY at DESC, id DESC LIMIT ?4`,
-}
+})
 
 // reads tells which statements change nothing.
 var reads = func() (r [stmtCount]bool) {

@@ -76,6 +76,13 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"OneLockOwner":                  oneLockOwner,
 	"IdempotencyKeys":               idempotencyKeys,
 	"SweepRemovesWhatEnded":         sweepRemovesWhatEnded,
+	"PlainRecordsComeBack":          eachKind(plainKind.comesBack),
+	"PlainRecordsAreKept":           eachKind(plainKind.isKept),
+	"PlainRecordsAreUpdated":        eachKind(plainKind.isUpdated),
+	"PlainRecordsAreUnique":         eachKind(plainKind.isUnique),
+	"PlainRecordsAreListed":         eachKind(plainKind.isListed),
+	"PlainRecordsUnderWrites":       eachKind(plainKind.holdsUnderWrites),
+	"PlainRecordsAreApart":          plainRecordsAreApart,
 	"CancelledContexts":             cancelledContexts,
 	"ClosedStoresAreUnavailable":    closedStoresAreUnavailable,
 }
