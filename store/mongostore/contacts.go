@@ -52,6 +52,7 @@ func (s *Store) ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.Co
 		if want.Tenant.OrganisationID != t.OrganisationID {
 			return n, omni.ErrNotFound
 		}
+		want.ChannelType = want.ChannelType.Family()
 		identity, created, err = s.identityFor(ctx, t, want)
 		if err != nil {
 			return n, err
