@@ -89,7 +89,7 @@ func byNameIndex(call string) index {
 
 // schema returns all collections: this table is what EnsureIndexes makes, and what the documentation is generated from.
 func schema() []collection {
-	return slices.Concat(baseSchema)
+	return slices.Concat(baseSchema, plainSchema)
 }
 
 var baseSchema = []collection{
