@@ -56,6 +56,7 @@ type Store interface {
 	Audit
 	Doors
 	Desk
+	Search
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
 	// set-aside webhooks, fragments. It returns how many records went.

@@ -146,6 +146,28 @@ const (
 	sqlMediaRetry
 	sqlMediaNext
 
+	sqlSearchMessages
+	sqlSearchContacts
+	sqlSearchTimesFrom
+	sqlSearchTimesUntil
+	sqlSearchTimesPut
+	sqlSearchProgress
+	sqlSearchNew
+	sqlSearchAbove
+	sqlSearchOld
+	sqlSearchBelow
+	sqlSearchMessage
+	sqlSearchMessagePut
+	sqlSearchMessageDrop
+	sqlSearchAgain
+	sqlSearchAgainDone
+	sqlSearchContact
+	sqlSearchContactsChanged
+	sqlSearchContactPut
+	sqlSearchContactDrop
+	sqlSearchContactDone
+	sqlSearchContactGone
+
 	sqlLockAcquire
 	sqlLockRelease
 	sqlKeyReserve
@@ -174,7 +196,9 @@ const (
 	// Items come with their messages.
 	outboxCols = `o.seq, o.attempts, o.not_before, o.sending_at, o.partition, m.` +
 		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
-	mediaCols = `q.seq, q.file, q.attempts, q.not_before, m.` +
+	searchedCols = `m.doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
+	entryCols    = `m.seq, m.org, i.group_id, i.contact_id, ` + searchedCols
+	mediaCols    = `q.seq, q.file, q.attempts, q.not_before, m.` +
 		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
 )
 
@@ -395,6 +419,36 @@ var statements = withRecords([stmtCount]string{
 	sqlMediaTake:  `DELETE FROM pending_media WHERE message_id = ?1 AND org = ?2 AND file = ?3`,
 	sqlMediaRetry: `UPDATE pending_media SET attempts = attempts + 1, not_before = ?4 WHERE message_id = ?1 AND org = ?2 AND file = ?3`,
 	sqlMediaNext:  `SELECT not_before FROM pending_media WHERE not_before >= 0 AND (?1 >> partition) & 1 ORDER BY not_before LIMIT 1`,
+
+	// What is matched is put together by matchText: ?1. CROSS JOIN keeps the order in which the index gives.
+	sqlSearchMessages: `SELECT m.seq, m.interaction_id, ` + searchedCols + ` FROM message_search CROSS JOIN messages m ON m.seq = message_search.rowid
+		WHERE message_search MATCH ?1 AND m.org = ?2 AND message_search.rowid < ?3 AND message_search.rowid >= ?4
+		ORDER BY message_search.rowid DESC LIMIT ?5`,
+	sqlSearchContacts: `SELECT s.n, c.doc FROM contact_search CROSS JOIN search_contacts s ON s.n = contact_search.rowid
+		CROSS JOIN contacts c ON c.id = s.contact_id
+		WHERE contact_search MATCH ?1 AND c.org = ?2 AND contact_search.rowid < ?3 ORDER BY contact_search.rowid DESC LIMIT ?4`,
+	sqlSearchTimesFrom:  `SELECT coalesce(min(block), 1 << 50) FROM search_times WHERE high >= ?1`,
+	sqlSearchTimesUntil: `SELECT coalesce(max(block), -1) FROM search_times WHERE low < ?1`,
+	sqlSearchTimesPut: `INSERT INTO search_times (block, low, high) VALUES (?1, ?2, ?3)
+		ON CONFLICT (block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)`,
+	sqlSearchProgress: `SELECT above, below FROM search_progress WHERE id = 1`,
+	sqlSearchNew: `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id
+		WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2`,
+	sqlSearchAbove: `UPDATE search_progress SET above = ?2 WHERE id = 1 AND above = ?1`,
+	sqlSearchOld: `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id
+		WHERE m.seq <= ?1 ORDER BY m.seq DESC LIMIT ?2`,
+	sqlSearchBelow:           `UPDATE search_progress SET below = ?2 WHERE id = 1 AND below = ?1`,
+	sqlSearchMessage:         `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id WHERE m.seq = ?1`,
+	sqlSearchMessagePut:      `INSERT OR REPLACE INTO message_search (rowid, terms) VALUES (?1, ?2)`,
+	sqlSearchMessageDrop:     `DELETE FROM message_search WHERE rowid = ?1`,
+	sqlSearchAgain:           `SELECT seq, times FROM search_again WHERE seq > 0 ORDER BY seq LIMIT ?1`,
+	sqlSearchAgainDone:       `DELETE FROM search_again WHERE seq = ?1 AND times = ?2`,
+	sqlSearchContact:         `SELECT org, doc FROM contacts WHERE id = ?1`,
+	sqlSearchContactsChanged: `SELECT n, contact_id, changes FROM search_contacts WHERE changes > 0 LIMIT ?1`,
+	sqlSearchContactPut:      `INSERT OR REPLACE INTO contact_search (rowid, terms) VALUES (?1, ?2)`,
+	sqlSearchContactDrop:     `DELETE FROM contact_search WHERE rowid = ?1`,
+	sqlSearchContactDone:     `UPDATE search_contacts SET changes = 0 WHERE n = ?1 AND changes = ?2`,
+	sqlSearchContactGone:     `DELETE FROM search_contacts WHERE n = ?1 AND changes = ?2`,
 
 	sqlLockAcquire: `INSERT INTO locks (key, owner, token, expires_at) VALUES (?1, ?2, 1, ?4)
 		ON CONFLICT (key) DO UPDATE SET token = token + (owner <> excluded.owner OR expires_at <= ?3),

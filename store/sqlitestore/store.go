@@ -1,5 +1,7 @@
 // Package sqlitestore is the embedded store: one SQLite file.
 //
+// What is written is indexed for search soon afterwards, by another goroutine.
+//
 // One goroutine writes. The requests that wait for it share a transaction, and with it an fsync: a write is answered
 // only after that. Readers have connections of their own and see what was committed before they began; they never wait
 // for the writer. Another process may use the file at the same time, as the command line does: the two wait for each
@@ -50,6 +52,8 @@ type Store struct {
 	requests chan *request
 	closing  chan struct{}
 	ended    chan struct{} // the writer has returned
+	written  chan struct{} // something was
+	indexed  chan struct{} // the indexer has returned
 }
 
 var _ store.Store = (*Store)(nil)
@@ -68,6 +72,8 @@ func New(ctx context.Context, path string, o Options) (*Store, error) {
 		requests: make(chan *request, o.MaxBatch),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
+		written:  make(chan struct{}, 1),
+		indexed:  make(chan struct{}),
 	}
 	if err := s.open(ctx, path, o.Readers); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.closeConns())
@@ -76,6 +82,10 @@ func New(ctx context.Context, path string, o Options) (*Store, error) {
 	go func() {
 		defer close(s.ended)
 		s.writeLoop(ctx)
+	}()
+	go func() {
+		defer close(s.indexed)
+		s.indexLoop(ctx)
 	}()
 	return s, nil
 }
@@ -188,6 +198,7 @@ func (s *Store) Close() error {
 	s.gate.Unlock()
 	<-s.ended
 	close(s.closing)
+	<-s.indexed
 	for range cap(s.readers) {
 		<-s.readers
 	}

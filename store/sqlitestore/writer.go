@@ -93,6 +93,10 @@ func (s *Store) writeLoop(ctx context.Context) {
 		c := <-s.writer
 		s.runBatch(ctx, c, batch)
 		s.writer <- c
+		select {
+		case s.written <- struct{}{}:
+		default: // the indexer has not looked since
+		}
 		clear(batch)
 	}
 }

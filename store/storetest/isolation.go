@@ -45,6 +45,14 @@ var isolation = map[string]struct {
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
 	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
+	"SearchMessages": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.SearchMessages(ctx, x.t, store.MessageSearch{Query: "secret", GroupIDs: []string{x.a.group.ID}}, store.Page{})
+		return l.Items, err
+	}},
+	"SearchContacts": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.SearchContacts(ctx, x.t, store.ContactSearch{Query: x.a.identity.Address}, store.Page{})
+		return l.Items, err
+	}},
 	"Organisation": {itsOwn, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		o, err := s.Organisation(ctx, x.t)
 		return o.ID, err
