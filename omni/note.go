@@ -31,3 +31,47 @@ func (n Note) Validate() error {
 	bad.nest("schemaVersion", n.SchemaVersion.Validate())
 	return bad.err("note")
 }
+
+// DraftTab is the part of the composer that a draft is written in. A text of one is never sent as the other.
+type DraftTab string
+
+// The tabs.
+const (
+	DraftReply DraftTab = "reply"
+	DraftNote  DraftTab = "note"
+)
+
+// DraftTabs lists both tabs.
+var DraftTabs = []DraftTab{DraftReply, DraftNote}
+
+// Valid reports whether d is one of DraftTabs.
+func (d DraftTab) Valid() bool { return isOneOf(d, DraftTabs) }
+
+// Draft is what a user has written and not sent: one for each interaction and tab. It is saved by Version, so that a device
+// that has not seen what another one saved does not undo it.
+type Draft struct {
+	ID            string        `json:"id"                bson:"_id"`
+	Tenant        Tenant        `json:"tenant"            bson:"tenant"`
+	UserID        string        `json:"userId"            bson:"userId"`
+	InteractionID string        `json:"interactionId"     bson:"interactionId"`
+	Tab           DraftTab      `json:"tab"               bson:"tab"`
+	Text          string        `json:"text"              bson:"text"`              // UTF-8, at most MaxText bytes
+	ReplyTo       string        `json:"replyTo,omitempty" bson:"replyTo,omitempty"` // id of the message that it answers
+	Version       int64         `json:"version"           bson:"version"`
+	UpdatedAt     Millis        `json:"updatedAt"         bson:"updatedAt"`
+	SchemaVersion SchemaVersion `json:"schemaVersion"     bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (d Draft) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(d.ID), "id", "must be an id")
+	bad.nest("tenant", d.Tenant.Validate())
+	bad.require(ValidID(d.UserID), "userId", "must be an id")
+	bad.require(ValidID(d.InteractionID), "interactionId", "must be an id")
+	bad.require(d.Tab.Valid(), "tab", "must be reply or note")
+	bad.require(validText(d.Text), "text", "must be at most 65536 bytes of UTF-8 without NUL")
+	bad.require(d.ReplyTo == "" || ValidID(d.ReplyTo), "replyTo", "must be an id")
+	bad.nest("schemaVersion", d.SchemaVersion.Validate())
+	return bad.err("draft")
+}

@@ -340,6 +340,7 @@ func tables() []table {
 			rule[omni.MediaConvertJob]{"tenant.organisationId", func(j *omni.MediaConvertJob) { j.Tenant = omni.Tenant{} }},
 			rule[omni.MediaConvertJob]{"messageId", func(j *omni.MediaConvertJob) { j.MessageID = "" }},
 			rule[omni.MediaConvertJob]{"mediaId", func(j *omni.MediaConvertJob) { j.MediaID = "" }},
+			rule[omni.MediaConvertJob]{"externalJobId", func(j *omni.MediaConvertJob) { j.ExternalJobID = long256 }},
 			rule[omni.MediaConvertJob]{"fromType", func(j *omni.MediaConvertJob) { j.FromType = "" }},
 			rule[omni.MediaConvertJob]{"toType", func(j *omni.MediaConvertJob) { j.ToType = "" }},
 			rule[omni.MediaConvertJob]{"status", func(j *omni.MediaConvertJob) { j.Status = "Done" }},

@@ -56,6 +56,8 @@ type Store interface {
 	Audit
 	Doors
 	Desk
+	Rules
+	Files
 	Search
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,

@@ -18,6 +18,15 @@ type kindID int
 const (
 	kindLabels kindID = iota
 	kindNotes
+	kindDrafts
+	kindCannedReplies
+	kindWorkflows
+	kindWorkflowVersions
+	kindTemplates
+	kindRerouteMappings
+	kindWebhooks
+	kindMediaFiles
+	kindConversions
 
 	kindCount
 )
@@ -47,9 +56,34 @@ type plain[T any] struct {
 }
 
 var (
-	labels = plain[omni.Label]{Kind: store.LabelKind, id: kindLabels}
-	notes  = plain[omni.Note]{Kind: store.NoteKind, id: kindNotes}
+	labels           = plain[omni.Label]{Kind: store.LabelKind, id: kindLabels}
+	notes            = plain[omni.Note]{Kind: store.NoteKind, id: kindNotes}
+	drafts           = plain[omni.Draft]{Kind: store.DraftKind, id: kindDrafts}
+	cannedReplies    = plain[omni.CannedReply]{Kind: store.CannedReplyKind, id: kindCannedReplies}
+	workflows        = plain[omni.Workflow]{Kind: store.WorkflowKind, id: kindWorkflows}
+	workflowVersions = plain[omni.WorkflowVersion]{Kind: store.WorkflowVersionKind, id: kindWorkflowVersions}
+	templates        = plain[omni.MessageTemplate]{Kind: store.TemplateKind, id: kindTemplates}
+	rerouteMappings  = plain[omni.RerouteMapping]{Kind: store.RerouteMappingKind, id: kindRerouteMappings}
+	webhooks         = plain[omni.Webhook]{
+		Kind: store.WebhookKind, id: kindWebhooks, decode: scanWebhook,
+		encode: func(w omni.Webhook) any { return webhookDoc{w, w.Secrets} },
+	}
+	mediaFiles  = plain[omni.MediaFile]{Kind: store.MediaFileKind, id: kindMediaFiles}
+	conversions = plain[omni.MediaConvertJob]{Kind: store.ConversionKind, id: kindConversions}
 )
+
+// webhookDoc is a webhook with what its JSON form, made for clients, leaves out.
+type webhookDoc struct {
+	omni.Webhook
+
+	Secrets []omni.SealedSecret `json:"secrets,omitempty"`
+}
+
+func scanWebhook(r scanner) (omni.Webhook, error) {
+	d, err := scanDoc[webhookDoc](r)
+	d.Webhook.Secrets = d.Secrets
+	return d.Webhook, err
+}
 
 // The statements after those of plain records.
 const (
@@ -58,8 +92,13 @@ const (
 
 // withRecords adds the statements of records: those of plain ones are put together from the names in their kinds.
 func withRecords(all [stmtCount]string) [stmtCount]string {
-	labels.statements(all[sqlPlain:])
-	notes.statements(all[sqlPlain:])
+	for _, add := range []func([]string){
+		labels.statements, notes.statements, drafts.statements, cannedReplies.statements, workflows.statements,
+		workflowVersions.statements, templates.statements, rerouteMappings.statements, webhooks.statements,
+		mediaFiles.statements, conversions.statements,
+	} {
+		add(all[sqlPlain:])
+	}
 	return all
 }
 
@@ -266,3 +305,42 @@ func (s *Store) Labels() store.Records[omni.Label] { return records[omni.Label]{
 
 // Notes implements store.Store.
 func (s *Store) Notes() store.Records[omni.Note] { return records[omni.Note]{s, notes} }
+
+// Drafts implements store.Store.
+func (s *Store) Drafts() store.Records[omni.Draft] { return records[omni.Draft]{s, drafts} }
+
+// CannedReplies implements store.Store.
+func (s *Store) CannedReplies() store.Records[omni.CannedReply] {
+	return records[omni.CannedReply]{s, cannedReplies}
+}
+
+// Workflows implements store.Store.
+func (s *Store) Workflows() store.Records[omni.Workflow] { return records[omni.Workflow]{s, workflows} }
+
+// WorkflowVersions implements store.Store.
+func (s *Store) WorkflowVersions() store.Ledger[omni.WorkflowVersion] {
+	return records[omni.WorkflowVersion]{s, workflowVersions}
+}
+
+// Templates implements store.Store.
+func (s *Store) Templates() store.Records[omni.MessageTemplate] {
+	return records[omni.MessageTemplate]{s, templates}
+}
+
+// RerouteMappings implements store.Store.
+func (s *Store) RerouteMappings() store.Records[omni.RerouteMapping] {
+	return records[omni.RerouteMapping]{s, rerouteMappings}
+}
+
+// Webhooks implements store.Store.
+func (s *Store) Webhooks() store.Records[omni.Webhook] { return records[omni.Webhook]{s, webhooks} }
+
+// MediaFiles implements store.Store.
+func (s *Store) MediaFiles() store.Records[omni.MediaFile] {
+	return records[omni.MediaFile]{s, mediaFiles}
+}
+
+// Conversions implements store.Store.
+func (s *Store) Conversions() store.Records[omni.MediaConvertJob] {
+	return records[omni.MediaConvertJob]{s, conversions}
+}

@@ -3,7 +3,6 @@ package storetest
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -16,34 +15,6 @@ import (
 	"omniservice/store"
 )
 
-// plainKinds are the kinds of plain records, by the method of store.Store that gives them.
-var plainKinds = map[string]plainKind{
-	"Labels": plain[omni.Label]{
-		kind: store.LabelKind,
-		of:   func(s store.Store) store.Ledger[omni.Label] { return s.Labels() },
-		make: func(w *world, n int) omni.Label {
-			return omni.Label{
-				ID: omni.NewID(), Tenant: omni.Org(w.org.ID), Name: fmt.Sprintf("Label %d", n), Colour: "#1a73e8",
-				Version: 1, CreatedAt: base, SchemaVersion: omni.CurrentSchema,
-			}
-		},
-		change: func(r *omni.Label) { r.Colour = "#000000" },
-		twin:   func(r *omni.Label) { r.Name = "LABEL 1" },
-	},
-	"Notes": plain[omni.Note]{
-		kind: store.NoteKind,
-		of:   func(s store.Store) store.Ledger[omni.Note] { return s.Notes() },
-		make: func(w *world, n int) omni.Note {
-			return omni.Note{
-				ID: omni.NewID(), Tenant: w.tenant, InteractionID: w.talk.ID, Body: "note", Mentions: []string{w.user.ID},
-				Version: 1, CreatedAt: base + omni.Millis(n/2), SchemaVersion: omni.CurrentSchema,
-			}
-		},
-		change: func(r *omni.Note) { r.Body, r.EditedAt = "edited", base+10 },
-		move:   func(r *omni.Note) { r.InteractionID = omni.NewID() },
-	},
-}
-
 // plainKind is plain[T] of any T.
 type plainKind interface {
 	comesBack(t *testing.T, s store.Store, w *world)
@@ -53,6 +24,7 @@ type plainKind interface {
 	isListed(t *testing.T, s store.Store, w *world)
 	isApart(t *testing.T, s store.Store, a, b *world)
 	holdsUnderWrites(t *testing.T, s store.Store, w *world)
+	isThere(t *testing.T, s store.Store, w *world)
 }
 
 // plain is what the tests know of a kind.
@@ -110,8 +82,58 @@ func (k plain[T]) made(t *testing.T, s store.Store, w *world, n int) T {
 	return r
 }
 
-// clear removes all records, so that the next test of the kind can have the same keys. Those that never change move on
-// to keys of their own by their parents.
+// isThere stores a record with every field set, which stays.
+func (k plain[T]) isThere(t *testing.T, s store.Store, w *world) {
+	t.Helper()
+	require.NoError(t, k.of(s).Create(t.Context(), w.tenant, k.filled(w)))
+}
+
+// filled is a record with every field set.
+func (k plain[T]) filled(w *world) T {
+	return filled(func(r *T) {
+		k.kind.Meta(r).Tenant.OrganisationID = w.org.ID
+		if k.valid != nil {
+			k.valid(r)
+		}
+	})
+}
+
+// conversionsEnd: what a job has come to stays.
+func conversionsEnd(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	w := newWorld(t, s)
+	k := plainKinds["Conversions"].(plain[omni.MediaConvertJob])
+	job := k.made(t, s, w, 1)
+	// A report of the end that comes twice, and another one at the same instant: one is kept.
+	ends := []omni.MediaConvertJobStatus{omni.ConvertComplete, omni.ConvertFailed, omni.ConvertIncompatible}
+	got, errs := atOnce(24, func(i int) (omni.MediaConvertJob, error) {
+		have, err := s.Conversions().Find(ctx, w.tenant, omni.MediaConvertJob{ExternalJobID: job.ExternalJobID})
+		if err != nil {
+			return have, err
+		}
+		have.Status, have.EndedAt = ends[i%len(ends)], base+20
+		return s.Conversions().Update(ctx, w.tenant, have)
+	})
+	end := got[oneWins(t, errs, omni.ErrConflict)]
+	again := end
+	again.Status, again.Error = "", "begins again"
+	_, err := s.Conversions().Update(ctx, w.tenant, again)
+	require.ErrorIs(t, err, omni.ErrConflict)
+	stored, err := s.Conversions().Get(ctx, w.tenant, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, end, stored)
+
+	// Jobs of our own have no id elsewhere, and are not each other's twins.
+	for range 2 {
+		own := k.make(w, 2)
+		own.ExternalJobID = ""
+		require.NoError(t, s.Conversions().Create(ctx, w.tenant, own))
+	}
+	_, err = s.Conversions().Find(ctx, w.tenant, omni.MediaConvertJob{})
+	require.ErrorIs(t, err, omni.ErrNotFound)
+}
+
+// clear removes records, to show that each can go. Those that never change stay.
 func (k plain[T]) clear(t *testing.T, s store.Store, w *world, rs ...T) {
 	t.Helper()
 	if !k.changes() {
@@ -124,12 +146,7 @@ func (k plain[T]) clear(t *testing.T, s store.Store, w *world, rs ...T) {
 
 func (k plain[T]) comesBack(t *testing.T, s store.Store, w *world) {
 	ctx := t.Context()
-	r := filled(func(r *T) {
-		k.kind.Meta(r).Tenant.OrganisationID = w.org.ID
-		if k.valid != nil {
-			k.valid(r)
-		}
-	})
+	r := k.filled(w)
 	require.NoError(t, k.of(s).Create(ctx, w.tenant, r))
 	got, err := k.of(s).Get(ctx, w.tenant, k.id(r))
 	require.NoError(t, err)

@@ -83,6 +83,7 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"PlainRecordsAreListed":         eachKind(plainKind.isListed),
 	"PlainRecordsUnderWrites":       eachKind(plainKind.holdsUnderWrites),
 	"PlainRecordsAreApart":          plainRecordsAreApart,
+	"ConversionsEnd":                conversionsEnd,
 	"MessagesAreFound":              messagesAreFound,
 	"FoundOnlyByThoseWhoMaySee":     foundOnlyByThoseWhoMaySee,
 	"SearchesAreNarrowed":           searchesAreNarrowed,
