@@ -135,6 +135,7 @@ func TestSnippets(t *testing.T) {
 	long := strings.Repeat("Wörter und mehr. ", 30)
 	for _, c := range []struct{ name, query, text, want string }{
 		{"short", "b", "a b\nc", "a [b] c"},
+		{"turned around", "order", "\u202emy \u2067order", "my [order]"},
 		{"at the beginning", "order", "Order " + long, "[Order] " + string([]rune(long)[:154]) + "…"},
 		{"inside", "order", long + "the order\tis late", "…Wörter und mehr. Wörter und mehr. the [order] is late"},
 	} {

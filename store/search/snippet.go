@@ -13,7 +13,8 @@ const (
 	snippetLead  = 40  // of them before the first mark
 )
 
-// Snippet cuts out of a text the part around its first mark, on one line.
+// Snippet cuts out of a text the part around its first mark, on one line, without characters that turn the direction of
+// writing.
 func Snippet(text string, marks []store.Mark) store.Snippet {
 	from := 0
 	if len(marks) > 0 && utf8.RuneCountInString(text) > snippetRunes {
@@ -52,9 +53,11 @@ func Snippet(text string, marks []store.Mark) store.Snippet {
 		if unicode.IsSpace(r) || unicode.IsControl(r) {
 			r = ' '
 		}
-		b.WriteRune(r)
+		if !unicode.Is(unicode.Bidi_Control, r) { // it would turn around what is shown beside it
+			b.WriteRune(r)
+			count++
+		}
 		i += size
-		count++
 	}
 	out.Text = b.String()
 	return out
