@@ -19,6 +19,7 @@ import (
 const (
 	indexDelay   = 150 * time.Millisecond // after a write, so that what comes together is indexed together
 	indexAtOnce  = 256                    // records in a batch
+	indexLag     = 4096                   // messages that may wait before they are more urgent than others' turns
 	indexAgainIn = 2 * time.Second        // after a failure
 )
 
@@ -42,8 +43,12 @@ func (s *Store) indexLoop(ctx context.Context) {
 		case err != nil:
 			wait = indexAgainIn
 		case left:
-			// There is more than a batch. It gets half of the writer's time at most, so that nobody waits long for a lock.
+			// There is more than a batch. It gets half of the writer's time at most, so that nobody waits long for a lock,
+			// unless writers are so quick that it would never be done: then they wait for their turn beside it.
 			wait = min(time.Since(begun), indexDelay)
+			if s.lag(ctx) > indexLag {
+				wait = 0
+			}
 		default:
 			select {
 			case <-s.closing:
@@ -106,6 +111,15 @@ func (s *Store) progress(ctx context.Context) (progress, error) {
 	return read(ctx, s, func(ctx context.Context, c *conn) (progress, error) {
 		return queryOne(ctx, c, sqlSearchProgress, func(r scanner) (p progress, err error) { return p, r.Scan(&p.above, &p.below) })
 	})
+}
+
+// lag is how many messages that came since there is an index wait for it.
+func (s *Store) lag(ctx context.Context) int64 {
+	n, err := read(ctx, s, func(ctx context.Context, c *conn) (int64, error) { return queryOne(ctx, c, sqlSearchLag, scanInt) })
+	if err != nil {
+		return 0 // the next batch will tell
+	}
+	return n
 }
 
 // entries reads messages to be indexed.

@@ -80,7 +80,7 @@ func matchText(org string, terms []string, sets ...[]string) string {
 }
 
 const (
-	lookedAt   = 2000 // records that one call looks at, at most
+	lookedAt   = 1000 // records that one call looks at, at most
 	timesShift = 10   // of a seq: search_times has a row for each 1,024
 )
 

@@ -152,6 +152,7 @@ const (
 	sqlSearchTimesUntil
 	sqlSearchTimesPut
 	sqlSearchProgress
+	sqlSearchLag
 	sqlSearchNew
 	sqlSearchAbove
 	sqlSearchOld
@@ -432,6 +433,7 @@ var statements = withRecords([stmtCount]string{
 	sqlSearchTimesPut: `INSERT INTO search_times (block, low, high) VALUES (?1, ?2, ?3)
 		ON CONFLICT (block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)`,
 	sqlSearchProgress: `SELECT above, below FROM search_progress WHERE id = 1`,
+	sqlSearchLag:      `SELECT (SELECT coalesce(max(seq), 0) FROM messages) - above FROM search_progress WHERE id = 1`,
 	sqlSearchNew: `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id
 		WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2`,
 	sqlSearchAbove: `UPDATE search_progress SET above = ?2 WHERE id = 1 AND above = ?1`,
