@@ -192,6 +192,26 @@ func recordTables() []table {
 			rule[omni.MediaFile]{"fromId", func(v *omni.MediaFile) { v.FromID = badID }},
 			rule[omni.MediaFile]{"schemaVersion.date", func(v *omni.MediaFile) { v.SchemaVersion = omni.SchemaVersion{Version: 1} }},
 		),
+		tableOf(func() omni.Reaction {
+			return omni.Reaction{Tenant: org(), MessageID: idA, SenderType: omni.SenderContact, SenderID: idB, Emoji: "👍", At: 1, SchemaVersion: omni.CurrentSchema}
+		}, []func(*omni.Reaction){
+			func(r *omni.Reaction) { r.Emoji = "" },
+		},
+			rule[omni.Reaction]{"tenant.organisationId", func(r *omni.Reaction) { r.Tenant.OrganisationID = "" }},
+			rule[omni.Reaction]{"messageId", func(r *omni.Reaction) { r.MessageID = badID }},
+			rule[omni.Reaction]{"senderType", func(r *omni.Reaction) { r.SenderType = "BOT" }},
+			rule[omni.Reaction]{"senderId", func(r *omni.Reaction) { r.SenderID = "" }},
+			rule[omni.Reaction]{"emoji", func(r *omni.Reaction) { r.Emoji = long256 }},
+			rule[omni.Reaction]{"at", func(r *omni.Reaction) { r.At = 0 }},
+			rule[omni.Reaction]{"schemaVersion.date", func(r *omni.Reaction) { r.SchemaVersion = omni.SchemaVersion{Version: 1} }},
+		),
+		tableOf(func() omni.IdentityAlias {
+			return omni.IdentityAlias{Address: "+525512345678", Kind: omni.AliasVariant, At: 1}
+		}, nil,
+			rule[omni.IdentityAlias]{"address", func(a *omni.IdentityAlias) { a.Address = "" }},
+			rule[omni.IdentityAlias]{"address", func(a *omni.IdentityAlias) { a.Address = long256 }},
+			rule[omni.IdentityAlias]{"kind", func(a *omni.IdentityAlias) { a.Kind = "other" }},
+		),
 	}
 }
 

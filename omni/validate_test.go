@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -407,6 +408,10 @@ func tables() []table {
 		}, nil,
 			rule[omni.ContactIdentity]{"id", func(i *omni.ContactIdentity) { i.ID = "" }},
 			rule[omni.ContactIdentity]{"tenant.organisationId", func(i *omni.ContactIdentity) { i.Tenant = omni.Tenant{} }},
+			rule[omni.ContactIdentity]{"aliases", func(i *omni.ContactIdentity) {
+				i.Aliases = slices.Repeat([]omni.IdentityAlias{{Address: "+1", Kind: omni.AliasFormer}}, omni.MaxAliases+1)
+			}},
+			rule[omni.ContactIdentity]{"aliases.address", func(i *omni.ContactIdentity) { i.Aliases = []omni.IdentityAlias{{Kind: omni.AliasFormer}} }},
 			rule[omni.ContactIdentity]{"contactId", func(i *omni.ContactIdentity) { i.ContactID = "" }},
 			rule[omni.ContactIdentity]{"channelType", func(i *omni.ContactIdentity) { i.ChannelType = omni.ChannelMMS }},
 			rule[omni.ContactIdentity]{"channelType", func(i *omni.ContactIdentity) { i.ChannelType = "" }},

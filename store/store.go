@@ -45,8 +45,12 @@ type Store interface {
 	CarrierAccounts
 	Channels
 	Contacts
+	Consents
+	Aliases
+	ExternalIDs
 	Interactions
 	Messages
+	Reactions
 	Inbox
 	Fragments
 	Outbox
@@ -155,7 +159,10 @@ type Channels interface {
 // Contacts keeps contacts and their identities.
 type Contacts interface {
 	// ResolveIdentity finds the identity of (family, address) or creates it, with a new contact, from the ids given
-	// in want: of any number of callers at the same instant one creates. created tells which happened.
+	// in want: of any number of callers at the same instant one creates. created tells which happened. An address is that
+	// of an identity or one of its aliases (Aliases); want.Aliases are looked for too, in order, if the address itself is
+	// not there. What is new of address and aliases is added to the aliases of what is found, but for those that are another
+	// identity's, and for more than omni.MaxAliases.
 	// A name in want that differs from the stored identity's replaces it; a contact without a name takes it.
 	ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.ContactIdentity) (c omni.Contact, i omni.ContactIdentity, created bool, err error)
 	Identity(ctx context.Context, t omni.Tenant, id string) (omni.ContactIdentity, error)

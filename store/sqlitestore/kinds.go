@@ -85,21 +85,15 @@ func scanWebhook(r scanner) (omni.Webhook, error) {
 	return d.Webhook, err
 }
 
-// The statements after those of plain records.
-const (
-	stmtCount = sqlPlain + stmt(kindCount)*opCount + iota
-)
-
-// withRecords adds the statements of records: those of plain ones are put together from the names in their kinds.
-func withRecords(all [stmtCount]string) [stmtCount]string {
+// plainStatements puts the statements of plain records, which are made of the names in their kinds, at the beginning of all.
+func plainStatements(all []string) {
 	for _, add := range []func([]string){
 		labels.statements, notes.statements, drafts.statements, cannedReplies.statements, workflows.statements,
 		workflowVersions.statements, templates.statements, rerouteMappings.statements, webhooks.statements,
 		mediaFiles.statements, conversions.statements,
 	} {
-		add(all[sqlPlain:])
+		add(all)
 	}
-	return all
 }
 
 func (k plain[T]) stmt(op stmt) stmt { return sqlPlain + stmt(k.id)*opCount + op }

@@ -30,6 +30,8 @@ var sorting = map[stmt]string{
 	sqlInboxRetried:             "those that failed before are few, and due at different times",
 	sqlOutboxRetried:            "the same",
 	sqlMediaRetried:             "the same",
+	sqlContactsByExternalID:     "a record of another system has few contacts",
+	sqlReactions:                "those of a page of messages",
 }
 
 // planOf asks SQLite how it would run a statement.

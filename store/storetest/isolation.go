@@ -307,6 +307,37 @@ var isolation = map[string]struct {
 		l, err := s.AuditRecords(ctx, x.t, store.Page{})
 		return l.Items, err
 	}},
+	"Consents": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.Consents(ctx, x.t, x.a.identity.ID, store.Page{})
+		return l.Items, err
+	}},
+	"AddAlias": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.AddAlias(ctx, x.t, x.a.identity.ID, alias("+1999", omni.AliasVariant))
+	}},
+	"RemoveAlias": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.RemoveAlias(ctx, x.t, x.a.identity.ID, "alias")
+	}},
+	"ChangeAddress": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ChangeAddress(ctx, x.t, x.a.identity.ID, "+1999", base)
+	}},
+	"SetExternalIDs": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.SetExternalIDs(ctx, x.t, x.a.identity.ID, nil)
+	}},
+	"ContactsByExternalID": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ContactsByExternalID(ctx, x.t, "crm", "1")
+	}},
+	"SetReaction": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		r := x.a.reaction(x.out.ID, "👎", base*2)
+		if changed, err := s.SetReaction(ctx, x.t, r); err == nil {
+			return changed, nil
+		}
+		r.Tenant = x.t
+		changed, err := s.SetReaction(ctx, x.t, r)
+		return changed, err
+	}},
+	"Reactions": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Reactions(ctx, x.t, x.out.ID)
+	}},
 }
 
 func tenantsAreApart(t *testing.T, s store.Store) {
@@ -347,6 +378,17 @@ func tenantsAreApart(t *testing.T, s store.Store) {
 		_, _, err := s.ReserveKey(ctx, a.tenant, store.IdempotencyRecord{Key: key, BodyHash: "h", ExpiresAt: base}, 1)
 		require.NoError(t, err)
 	}
+
+	_, err := s.AddAlias(ctx, a.tenant, a.identity.ID, alias("alias", omni.AliasVariant))
+	require.NoError(t, err)
+	_, err = s.SetExternalIDs(ctx, a.tenant, a.identity.ID, []omni.ExternalID{{System: "crm", ID: "1"}})
+	require.NoError(t, err)
+	_, _, err = s.SetConsent(ctx, omni.ConsentUpdate{
+		Tenant: a.tenant, ChannelType: a.identity.ChannelType, Address: "alias", OptedOut: true, By: "STOP", At: base,
+	})
+	require.NoError(t, err)
+	_, err = s.SetReaction(ctx, a.tenant, a.reaction(x.out.ID, "👍", base))
+	require.NoError(t, err)
 
 	before := everythingOf(t, s, x)
 	names := make([]string, 0, len(isolation))
@@ -413,6 +455,12 @@ func everythingOf(t *testing.T, s store.Store, x *stranger) []any {
 	read(talks, err)
 	messages, err := s.ListMessages(ctx, w.tenant, w.talk.ID, store.MessageWindow{})
 	read(messages, err)
+	reactions, err := s.Reactions(ctx, w.tenant, x.out.ID)
+	read(reactions, err)
+	consents, err := s.Consents(ctx, w.tenant, w.identity.ID, store.Page{})
+	read(consents, err)
+	linked, err := s.ContactsByExternalID(ctx, w.tenant, "crm", "1")
+	read(linked, err)
 	items, err := s.PendingOutbox(ctx, allPartitions(), base, 100)
 	read(items, err)
 	media, err := s.PendingMedia(ctx, allPartitions(), base, 100)

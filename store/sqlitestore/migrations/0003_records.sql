@@ -120,3 +120,74 @@ CREATE TABLE conversion_jobs (
 );
 CREATE UNIQUE INDEX conversion_jobs_by_key ON conversion_jobs (org, job_key);
 CREATE INDEX conversion_jobs_by_age ON conversion_jobs (org, created_at, id);
+
+CREATE INDEX consents_by_age ON consents (org, identity_id, at, seq);
+
+-- What stands in the documents of identities and contacts, for looking up: triggers keep it, whatever writes them.
+CREATE TABLE identity_aliases (
+	org         TEXT NOT NULL,
+	family      TEXT NOT NULL,
+	address     TEXT NOT NULL,
+	identity_id TEXT NOT NULL
+);
+CREATE UNIQUE INDEX identity_aliases_by_address ON identity_aliases (org, family, address);
+CREATE INDEX identity_aliases_by_identity ON identity_aliases (identity_id);
+
+CREATE TABLE external_ids (
+	org         TEXT NOT NULL,
+	system      TEXT NOT NULL,
+	external_id TEXT NOT NULL,
+	contact_id  TEXT NOT NULL,
+	identity_id TEXT NOT NULL -- '': the contact itself is linked
+);
+CREATE INDEX external_ids_by_id ON external_ids (org, system, external_id, contact_id);
+CREATE INDEX external_ids_by_holder ON external_ids (contact_id, identity_id);
+
+CREATE TRIGGER identities_inserted AFTER INSERT ON identities BEGIN
+	INSERT INTO identity_aliases (org, family, address, identity_id)
+	SELECT new.org, new.family, value ->> '$.address', new.id FROM json_each(CAST(new.doc AS TEXT), '$.aliases');
+	INSERT INTO external_ids (org, system, external_id, contact_id, identity_id)
+	SELECT new.org, value ->> '$.system', value ->> '$.id', new.contact_id, new.id
+	FROM json_each(CAST(new.doc AS TEXT), '$.externalIds');
+END;
+CREATE TRIGGER identities_updated AFTER UPDATE OF org, contact_id, family, doc ON identities BEGIN
+	DELETE FROM identity_aliases WHERE identity_id = old.id;
+	INSERT INTO identity_aliases (org, family, address, identity_id)
+	SELECT new.org, new.family, value ->> '$.address', new.id FROM json_each(CAST(new.doc AS TEXT), '$.aliases');
+	DELETE FROM external_ids WHERE contact_id = old.contact_id AND identity_id = old.id;
+	INSERT INTO external_ids (org, system, external_id, contact_id, identity_id)
+	SELECT new.org, value ->> '$.system', value ->> '$.id', new.contact_id, new.id
+	FROM json_each(CAST(new.doc AS TEXT), '$.externalIds');
+END;
+CREATE TRIGGER identities_deleted AFTER DELETE ON identities BEGIN
+	DELETE FROM identity_aliases WHERE identity_id = old.id;
+	DELETE FROM external_ids WHERE contact_id = old.contact_id AND identity_id = old.id;
+END;
+CREATE TRIGGER contacts_inserted AFTER INSERT ON contacts BEGIN
+	INSERT INTO external_ids (org, system, external_id, contact_id, identity_id)
+	SELECT new.org, value ->> '$.system', value ->> '$.id', new.id, '' FROM json_each(CAST(new.doc AS TEXT), '$.externalIds');
+END;
+CREATE TRIGGER contacts_updated AFTER UPDATE OF org, doc ON contacts BEGIN
+	DELETE FROM external_ids WHERE contact_id = old.id AND identity_id = '';
+	INSERT INTO external_ids (org, system, external_id, contact_id, identity_id)
+	SELECT new.org, value ->> '$.system', value ->> '$.id', new.id, '' FROM json_each(CAST(new.doc AS TEXT), '$.externalIds');
+END;
+CREATE TRIGGER contacts_deleted AFTER DELETE ON contacts BEGIN
+	DELETE FROM external_ids WHERE contact_id = old.id AND identity_id = '';
+END;
+
+-- Links that were there before.
+INSERT INTO external_ids (org, system, external_id, contact_id, identity_id)
+SELECT c.org, value ->> '$.system', value ->> '$.id', c.id, '' FROM contacts c, json_each(CAST(c.doc AS TEXT), '$.externalIds');
+
+-- One row for each message and sender; emoji is empty when the reaction was taken away.
+CREATE TABLE reactions (
+	org         TEXT NOT NULL,
+	message_id  TEXT NOT NULL,
+	sender_type TEXT NOT NULL,
+	sender_id   TEXT NOT NULL,
+	emoji       TEXT NOT NULL,
+	at          INT  NOT NULL,
+	doc         BLOB NOT NULL
+);
+CREATE UNIQUE INDEX reactions_once ON reactions (org, message_id, sender_type, sender_id);
