@@ -92,7 +92,12 @@ func scanEntry(r scanner) (e entry, err error) {
 	var m omni.ServiceMessage
 	var org, group, contact string
 	if err := scanMessageAnd(r, &m, &e.rowid, &org, &group, &contact); err != nil {
-		return e, err
+		if e.rowid == 0 {
+			return e, err
+		}
+		// A record that cannot be read is not found, and does not keep others from being.
+		e.terms = termsText(org, []string{""})
+		return e, nil
 	}
 	e.at = int64(m.CreatedAt)
 	if e.at == 0 {
@@ -304,7 +309,10 @@ func contactTerms(ctx context.Context, c *conn, id string) (string, error) {
 		if err := r.Scan(&x.org, &doc); err != nil {
 			return x, err
 		}
-		return x, json.Unmarshal(doc, &x.c)
+		if json.Unmarshal(doc, &x.c) != nil {
+			x.c = omni.Contact{} // as with messages
+		}
+		return x, nil
 	}, id)
 	if errors.Is(err, omni.ErrNotFound) {
 		return "", nil

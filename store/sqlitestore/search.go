@@ -92,8 +92,12 @@ type found struct {
 }
 
 func scanFound(r scanner) (f found, err error) {
-	err = scanMessageAnd(r, &f.m, &f.seq, &f.interaction)
-	return f, err
+	if err := scanMessageAnd(r, &f.m, &f.seq, &f.interaction); err != nil && f.seq == 0 {
+		return f, err
+	} else if err != nil {
+		f.m = omni.ServiceMessage{} // one that cannot be read is nobody's
+	}
+	return f, nil
 }
 
 // SearchMessages implements store.Store.
@@ -248,7 +252,10 @@ func scanPerson(r scanner) (p person, err error) {
 	if err := r.Scan(&p.n, &doc); err != nil {
 		return p, err
 	}
-	return p, json.Unmarshal(doc, &p.c)
+	if json.Unmarshal(doc, &p.c) != nil {
+		p.c = omni.Contact{} // one that cannot be read is nobody's
+	}
+	return p, nil
 }
 
 // SearchContacts implements store.Store.

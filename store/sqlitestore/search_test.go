@@ -165,6 +165,29 @@ func TestWhatIsGoneLeavesTheIndex(t *testing.T) {
 	require.Len(t, everything(t, s, w, "disappearing"), 3)
 }
 
+func TestWhatCannotBeReadStopsNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t, Memory)
+	w := newBenchWorld(t, s, 1)
+	ids := say(t, s, w, 3, "readable")
+	waitFor(t, "all are found", func() bool { return len(everything(t, s, w, "readable")) == 3 })
+	run(t, s, "UPDATE messages SET doc = '{' WHERE id = ?1", ids[1])
+	ids = append(ids, say(t, s, w, 1, "readable")...)
+	waitFor(t, "the others are found", func() bool {
+		got := everything(t, s, w, "readable")
+		return len(got) == 3 && got[ids[0]] && got[ids[2]] && got[ids[3]]
+	})
+	person := func(name string) (hits []store.ContactHit) {
+		l, err := s.SearchContacts(t.Context(), w.t, store.ContactSearch{Query: name}, store.Page{})
+		require.NoError(t, err)
+		return l.Items
+	}
+	waitFor(t, "the contact is found", func() bool { return len(person("somebody")) == 1 })
+	run(t, s, "UPDATE contacts SET doc = '{'")
+	require.Empty(t, person("somebody"))
+	waitFor(t, "the contact was indexed", func() bool { return s.upToDate(t, 4) })
+}
+
 // TestMuchThatDoesNotMatchIsSpreadOverPages looks for a phrase whose words are everywhere, but not beside each other.
 func TestMuchThatDoesNotMatchIsSpreadOverPages(t *testing.T) {
 	t.Parallel()
