@@ -32,7 +32,8 @@ const MaxQuery = 1000
 // What was written is found soon afterwards, not at once: within a second, unless the store is behind with its work. What
 // is found is always as it is now, and of those who may see it now.
 type Search interface {
-	// SearchMessages gives messages whose text or file names match, those that were stored last first.
+	// SearchMessages gives messages whose text or file names match, newest first: in the order of their storing or of
+	// their ids, which is nearly the same.
 	// A page may hold fewer than were asked for, or none, although Next says that the list goes on: looking through
 	// much that does not match is spread over several calls.
 	SearchMessages(ctx context.Context, t omni.Tenant, q MessageSearch, p Page) (List[MessageHit], error)
