@@ -159,7 +159,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s); `make test` runs their seeds
 
 .PHONY: bench
 bench: web ## Run the benchmarks of the packages, then the load figures of the whole program
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 $$(go list ./... | grep -v /e2e)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 60m $$(go list ./... | grep -v /e2e)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m -v ./e2e/load/...
 
 .PHONY: soak
