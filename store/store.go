@@ -63,6 +63,7 @@ type Store interface {
 	Rules
 	Files
 	Search
+	Moving
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
 	// set-aside webhooks, fragments. It returns how many records went.

@@ -109,6 +109,36 @@ func queryAll[T any](ctx context.Context, c *conn, id stmt, scan func(scanner) (
 	return all, nil
 }
 
+// ask runs a query that only an operator's command makes, never a request, and returns its rows as texts.
+func (c *conn) ask(ctx context.Context, query string) ([][]string, error) {
+	rows, err := c.sql.QueryContext(ctx, query)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, wrap(err)
+	}
+	var all [][]string
+	for rows.Next() {
+		row := make([]sql.NullString, len(names))
+		to := make([]any, len(names))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, wrap(err)
+		}
+		texts := make([]string, len(names))
+		for i := range row {
+			texts[i] = row[i].String
+		}
+		all = append(all, texts)
+	}
+	return all, wrap(rows.Err())
+}
+
 // Scan functions of single columns.
 func scanText(r scanner) (s string, err error)  { return s, r.Scan(&s) }
 func scanInt(r scanner) (n int64, err error)    { return n, r.Scan(&n) }

@@ -40,8 +40,8 @@ var isolation = map[string]struct {
 }{
 	"AcquireLock": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
 	"CarrierAccountByPublicID": {want: noTenant}, "Close": {want: noTenant}, "CreateOrganisation": {want: noTenant},
-	"DoneInbox": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
-	"NextOutbox": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
+	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
+	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
 	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
