@@ -3,6 +3,8 @@ package mongostore
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 
 	"omniservice/omni"
 	"omniservice/store"
+	"omniservice/store/search"
 )
 
 // Fields of identities besides their own: the state of consent.
@@ -20,10 +23,26 @@ const (
 	fieldOptedOut  = "optedOut"
 )
 
+// fieldAddresses are the address of an identity and its aliases, in this order. They are in a unique index, which has an
+// entry for each of them: so an address is one identity's in an organisation and family, whichever of the two it is, and
+// what belongs to an identity changes with it, in one write.
+const fieldAddresses = "addresses"
+
+// fieldTerms are the terms that search finds a document by. Those of a contact may be too many, since what matches is looked
+// at again, and are never too few.
+const fieldTerms = "terms"
+
 var contacts = kind[omni.Contact]{
 	what: "contact", coll: collContacts,
 	id:  func(r *omni.Contact) string { return r.ID },
 	org: func(r *omni.Contact) string { return r.Tenant.OrganisationID },
+}
+
+// identityDoc is an identity as moving needs it.
+type identityDoc struct {
+	omni.ContactIdentity `bson:",inline"`
+
+	ConsentAt omni.Millis `bson:"consentAt"`
 }
 
 var identities = kind[omni.ContactIdentity]{
@@ -31,13 +50,26 @@ var identities = kind[omni.ContactIdentity]{
 	id:  func(r *omni.ContactIdentity) string { return r.ID },
 	org: func(r *omni.ContactIdentity) string { return r.Tenant.OrganisationID },
 	extra: func(r *omni.ContactIdentity) bson.D {
-		return bson.D{{Key: fieldConsentAt, Value: int64(0)}, {Key: fieldOptedOut, Value: r.OptedOutAt != 0}}
+		return bson.D{
+			{Key: fieldAddresses, Value: addressesOf(*r)},
+			{Key: fieldConsentAt, Value: int64(0)},
+			{Key: fieldOptedOut, Value: r.OptedOutAt != 0},
+		}
 	},
 }
 
-// atAddress finds an identity by what is unique, which is the shard key too.
+// addressesOf are all addresses of an identity.
+func addressesOf(i omni.ContactIdentity) []string {
+	all := []string{i.Address}
+	for _, a := range i.Aliases {
+		all = append(all, a.Address)
+	}
+	return all
+}
+
+// atAddress finds the identity that an address stands for.
 func atAddress(t omni.Tenant, family omni.ChannelType, address string) bson.D {
-	return of(t, bson.E{Key: "channelType", Value: string(family)}, bson.E{Key: "address", Value: address})
+	return of(t, bson.E{Key: "channelType", Value: string(family.Family())}, bson.E{Key: fieldAddresses, Value: address})
 }
 
 // ResolveIdentity implements store.Store. The identity is inserted first: its unique index decides who creates. The contact
@@ -57,14 +89,15 @@ func (s *Store) ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.Co
 		if err != nil {
 			return n, err
 		}
-		n, err = s.contactOf(ctx, t, identity)
-		if err != nil || created || want.Name == "" {
+		n, err = s.contactOf(ctx, t, identity, created)
+		if err != nil || created {
+			return n, err
+		}
+		if identity, err = s.learnAliases(ctx, t, identity, want); err != nil || want.Name == "" {
 			return n, err
 		}
 		if identity.Name != want.Name {
-			identity, err = after[omni.ContactIdentity](ctx, s.coll(collIdentities),
-				atAddress(t, want.ChannelType, want.Address), set(bson.E{Key: "name", Value: want.Name}))
-			if err != nil {
+			if identity, err = s.renameIdentity(ctx, t, identity, want.Name); err != nil {
 				return n, err
 			}
 		}
@@ -79,43 +112,58 @@ func (s *Store) ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.Co
 	return contact, identity, created, nil
 }
 
-// identityFor finds the identity of want's address, or inserts want.
+// identityFor finds the identity of want's address, else of its first alias that is known, or inserts want.
 func (s *Store) identityFor(ctx context.Context, t omni.Tenant, want omni.ContactIdentity) (omni.ContactIdentity, bool, error) {
 	c := s.coll(collIdentities)
-	have, err := one[omni.ContactIdentity](ctx, c, atAddress(t, want.ChannelType, want.Address))
-	if !isNone(err) {
-		return have, false, err
+	addresses := addressesOf(want)
+	which := of(t, bson.E{Key: "channelType", Value: string(want.ChannelType)}, bson.E{Key: fieldAddresses, Value: in(addresses)})
+	aliases := want.Aliases
+	want.Aliases = nil
+	for _, a := range aliases {
+		if !hasAddress(want, a.Address) && len(want.Aliases) < omni.MaxAliases {
+			want.Aliases = append(want.Aliases, a)
+		}
 	}
 	doc, err := identities.document(want)
 	if err != nil {
-		return have, false, err
+		return want, false, err
 	}
-	if _, err = c.InsertOne(ctx, doc); err == nil {
-		have, err = asStored(want)
-		return have, true, err
+	for range races {
+		found, err := all[omni.ContactIdentity](ctx, c, which)
+		if err != nil {
+			return want, false, err
+		}
+		for _, address := range addresses {
+			if i := slices.IndexFunc(found, func(i omni.ContactIdentity) bool { return hasAddress(i, address) }); i >= 0 {
+				return found[i], false, nil
+			}
+		}
+		if _, err = c.InsertOne(ctx, doc); err == nil {
+			want, err = asStored(want)
+			return want, true, err
+		}
+		if !mongo.IsDuplicateKeyError(err) {
+			return want, false, err
+		}
 	}
-	if !mongo.IsDuplicateKeyError(err) {
-		return have, false, err
-	}
-	have, getErr := one[omni.ContactIdentity](ctx, c, atAddress(t, want.ChannelType, want.Address))
-	if isNone(getErr) {
-		return have, false, err // its id is that of another identity
-	}
-	return have, false, getErr
+	return want, false, fmt.Errorf("its id is that of another identity: %w", omni.ErrConflict)
 }
 
-// contactOf reads the contact of an identity, or makes it.
-func (s *Store) contactOf(ctx context.Context, t omni.Tenant, i omni.ContactIdentity) (omni.Contact, error) {
+// contactOf reads the contact of an identity, or makes it. An identity that was created may be one more of a contact.
+func (s *Store) contactOf(ctx context.Context, t omni.Tenant, i omni.ContactIdentity, created bool) (omni.Contact, error) {
 	c := s.coll(collContacts)
-	have, err := one[omni.Contact](ctx, c, named(t, i.ContactID))
-	if !isNone(err) {
-		return have, err
-	}
 	n := omni.Contact{
 		ID: i.ContactID, Tenant: i.Tenant, Name: i.Name, Version: 1,
 		CreatedAt: i.CreatedAt, UpdatedAt: i.CreatedAt, SchemaVersion: i.SchemaVersion,
 	}
-	doc, err := contacts.document(n)
+	terms := contactTerms(n, i)
+	if !created {
+		have, err := one[omni.Contact](ctx, c, named(t, i.ContactID))
+		if !isNone(err) {
+			return have, err
+		}
+	}
+	doc, err := contactDoc(n, terms)
 	if err != nil {
 		return n, err
 	}
@@ -125,11 +173,60 @@ func (s *Store) contactOf(ctx context.Context, t omni.Tenant, i omni.ContactIden
 	if !mongo.IsDuplicateKeyError(err) {
 		return n, err
 	}
-	have, getErr := one[omni.Contact](ctx, c, named(t, i.ContactID))
+	have, getErr := after[omni.Contact](ctx, c, named(t, i.ContactID), addTerms(terms))
 	if isNone(getErr) {
 		return have, err // its id is that of another organisation's
 	}
 	return have, getErr
+}
+
+// contactDoc is what is stored of a contact.
+func contactDoc(n omni.Contact, terms []string) (bson.D, error) {
+	doc, err := contacts.document(n)
+	return append(doc, bson.E{Key: fieldTerms, Value: terms}), err
+}
+
+// contactTerms are the terms of a contact and what is known of its identities.
+func contactTerms(n omni.Contact, identities ...omni.ContactIdentity) []string {
+	if terms := search.Terms(search.ContactTexts(n, identities)...); terms != nil {
+		return terms
+	}
+	return []string{}
+}
+
+// addTerms is an update that adds terms to those of a document.
+func addTerms(terms []string) bson.D {
+	if terms == nil {
+		terms = []string{}
+	}
+	return bson.D{{Key: "$addToSet", Value: bson.D{{Key: fieldTerms, Value: bson.D{{Key: "$each", Value: terms}}}}}}
+}
+
+// renameIdentity gives an identity another name.
+func (s *Store) renameIdentity(ctx context.Context, t omni.Tenant, i omni.ContactIdentity, name string) (renamed omni.ContactIdentity, err error) {
+	return renamed, s.withTerms(ctx, t, i.ContactID, search.Terms(name), func() error {
+		renamed, err = after[omni.ContactIdentity](ctx, s.coll(collIdentities), named(t, i.ID), set(bson.E{Key: "name", Value: name}))
+		return err
+	})
+}
+
+// withTerms changes something of an identity. The contact gets the terms before, so that a crash leaves none out, and once
+// more after, so that an UpdateContact which had read the identities before does not take them away.
+func (s *Store) withTerms(ctx context.Context, t omni.Tenant, contactID string, terms []string, change func() error) error {
+	add := func() error {
+		if len(terms) == 0 {
+			return nil
+		}
+		_, err := s.coll(collContacts).UpdateOne(ctx, named(t, contactID), addTerms(terms))
+		return err
+	}
+	if err := add(); err != nil {
+		return err
+	}
+	if err := change(); err != nil {
+		return err
+	}
+	return add()
 }
 
 // asStored is v as reading gives it, sharing nothing with v.
@@ -147,6 +244,7 @@ func (s *Store) nameContact(ctx context.Context, t omni.Tenant, n omni.Contact, 
 		{Key: "$set", Value: bson.D{{Key: "name", Value: want.Name}}},
 		{Key: "$max", Value: bson.D{{Key: "updatedAt", Value: max(want.LastSeenAt, want.CreatedAt)}}},
 		{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}},
+		addTerms(search.Terms(want.Name))[0],
 	})
 	if isNone(err) { // somebody else gave it one
 		return one[omni.Contact](ctx, s.coll(collContacts), named(t, n.ID))
@@ -161,14 +259,13 @@ func (s *Store) Identity(ctx context.Context, t omni.Tenant, id string) (omni.Co
 
 // IdentityByAddress implements store.Store.
 func (s *Store) IdentityByAddress(ctx context.Context, t omni.Tenant, family omni.ChannelType, address string) (omni.ContactIdentity, error) {
-	return door(ctx, s, identities, "identity by address", atAddress(t, family.Family(), address))
+	return door(ctx, s, identities, "identity by address", atAddress(t, family, address))
 }
 
 // Identities implements store.Store.
 func (s *Store) Identities(ctx context.Context, t omni.Tenant, contactID string) ([]omni.ContactIdentity, error) {
 	found, err := run(ctx, s, func(ctx context.Context) ([]omni.ContactIdentity, error) {
-		return all[omni.ContactIdentity](ctx, s.coll(collIdentities), of(t, bson.E{Key: "contactId", Value: contactID}),
-			options.Find().SetSort(oldestFirst.sort()))
+		return s.identitiesOf(ctx, t, contactID)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list identities of %s: %w", contactID, err)
@@ -176,16 +273,51 @@ func (s *Store) Identities(ctx context.Context, t omni.Tenant, contactID string)
 	return found, nil
 }
 
+// identitiesOf are the identities of contacts, each contact's oldest first.
+func (s *Store) identitiesOf(ctx context.Context, t omni.Tenant, contactIDs ...string) ([]omni.ContactIdentity, error) {
+	which := bson.E{Key: "contactId", Value: bson.D{{Key: "$in", Value: contactIDs}}}
+	if len(contactIDs) == 1 {
+		which.Value = contactIDs[0]
+	}
+	return all[omni.ContactIdentity](ctx, s.coll(collIdentities), of(t, which), options.Find().SetSort(oldestFirst.sort()))
+}
+
 // Contact implements store.Store.
 func (s *Store) Contact(ctx context.Context, t omni.Tenant, id string) (omni.Contact, error) {
 	return find(ctx, s, contacts, t, id)
 }
 
-// UpdateContact implements store.Store.
+// UpdateContact implements store.Store. Its terms are those of the identities too, which may change meanwhile: so they are
+// looked at once more.
 func (s *Store) UpdateContact(ctx context.Context, t omni.Tenant, n omni.Contact) (omni.Contact, error) {
 	old := n.Version
 	n.Version++
-	return update(ctx, s, contacts, t, old, n)
+	stored, err := run(ctx, s, func(ctx context.Context) (omni.Contact, error) {
+		if n.Tenant.OrganisationID != t.OrganisationID {
+			return n, omni.ErrNotFound
+		}
+		before, err := s.identitiesOf(ctx, t, n.ID)
+		if err != nil {
+			return n, err
+		}
+		doc, err := contactDoc(n, contactTerms(n, before...))
+		if err != nil {
+			return n, err
+		}
+		if err := s.replace(ctx, collContacts, t, n.ID, old, doc); err != nil {
+			return n, err
+		}
+		now, err := s.identitiesOf(ctx, t, n.ID)
+		if err != nil || reflect.DeepEqual(before, now) {
+			return n, err
+		}
+		_, err = s.coll(collContacts).UpdateOne(ctx, named(t, n.ID), addTerms(contactTerms(n, now...)))
+		return n, err
+	})
+	if err != nil {
+		return stored, fmt.Errorf("update contact %s: %w", n.ID, err)
+	}
+	return stored, nil
 }
 
 // Contacts implements store.Store.
@@ -205,6 +337,9 @@ type consentDoc struct {
 	At             omni.Millis `bson:"at"`
 }
 
+// consentOrder is the order of the ledger: by identity, then by time; the rest tells words of the same instant apart.
+var consentOrder = []string{"identityId", "at", "optedOut", "by", "userId"}
+
 func newConsent(t omni.Tenant, identityID string, u omni.ConsentUpdate) consentDoc {
 	parts := []string{t.OrganisationID, identityID, strconv.FormatInt(int64(u.At), 10), strconv.FormatBool(u.OptedOut), u.Tenant.UserID, u.By}
 	return consentDoc{
@@ -218,7 +353,7 @@ func newConsent(t omni.Tenant, identityID string, u omni.ConsentUpdate) consentD
 func (s *Store) SetConsent(ctx context.Context, u omni.ConsentUpdate) (omni.ContactIdentity, bool, error) {
 	changed := false
 	identity, err := run(ctx, s, func(ctx context.Context) (omni.ContactIdentity, error) {
-		c, at := s.coll(collIdentities), atAddress(u.Tenant, u.ChannelType.Family(), u.Address)
+		c, at := s.coll(collIdentities), atAddress(u.Tenant, u.ChannelType, u.Address)
 		i, err := one[omni.ContactIdentity](ctx, c, at)
 		if err != nil {
 			return i, err

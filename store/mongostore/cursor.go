@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -108,7 +109,7 @@ func (o order) beyond(filter bson.D, p *place) bson.D {
 			at = p.Text
 		}
 	}
-	filter = append(filter[:len(filter):len(filter)], bson.E{Key: o.field, Value: bson.D{{Key: from, Value: at}}})
+	filter = append(slices.Clip(filter), bson.E{Key: o.field, Value: bson.D{{Key: from, Value: at}}})
 	if p == nil {
 		return filter
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -71,7 +72,7 @@ func of(t omni.Tenant, more ...bson.E) bson.D {
 
 // with is filter and what is given besides.
 func with(filter bson.D, more ...bson.E) bson.D {
-	return append(filter[:len(filter):len(filter)], more...)
+	return append(slices.Clip(filter), more...)
 }
 
 // set is an update that sets fields.
@@ -147,19 +148,24 @@ func update[T any](ctx context.Context, s *Store, k kind[T], t omni.Tenant, vers
 		if err != nil {
 			return r, err
 		}
-		res, err := s.coll(k.coll).ReplaceOne(ctx, with(named(t, id), bson.E{Key: "version", Value: version}), doc)
-		if err != nil || res.MatchedCount > 0 {
-			return r, err
-		}
-		if _, err := one[bson.Raw](ctx, s.coll(k.coll), named(t, id)); err != nil {
-			return r, err
-		}
-		return r, versionConflict(version)
+		return r, s.replace(ctx, k.coll, t, id, version, doc)
 	})
 	if err != nil {
 		return stored, fmt.Errorf("update %s %s: %w", k.what, id, err)
 	}
 	return stored, nil
+}
+
+// replace puts doc in the place of the document that has the version.
+func (s *Store) replace(ctx context.Context, coll string, t omni.Tenant, id string, version int64, doc bson.D) error {
+	res, err := s.coll(coll).ReplaceOne(ctx, with(named(t, id), bson.E{Key: "version", Value: version}), doc)
+	if err != nil || res.MatchedCount > 0 {
+		return err
+	}
+	if _, err := one[bson.Raw](ctx, s.coll(coll), named(t, id)); err != nil {
+		return err
+	}
+	return versionConflict(version)
 }
 
 // list reads a page of the records that filter finds, in order.

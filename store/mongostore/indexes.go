@@ -26,10 +26,20 @@ const (
 	collContacts      = "contacts"
 	collIdentities    = "identities"
 	collConsents      = "consents"
+	collReactions     = "reactions"
+	collDeliveries    = "webhook_deliveries"
 	collLocks         = "locks"
 	collIdempotency   = "idempotency_keys"
 	collAudit         = "audit_records"
 	collPings         = "pings"
+	collMarkers       = "markers"
+	collMigrations    = "schema_migrations"
+	collInteractions  = "interactions"
+	collMessages      = "messages"
+	collEarly         = "early_statuses"
+	collInbox         = "inbox"
+	collAside         = "set_aside"
+	collFragments     = "fragments"
 )
 
 // fieldEnd is when a document may go: a date, because expiry by the server goes by dates. Sweep goes by it too.
@@ -50,6 +60,7 @@ type collection struct {
 type index struct {
 	keys   bson.D
 	unique bool
+	sparse bool   // documents that have none of the fields are left out: only where most have none, and never for what is unique
 	ends   bool   // Sweep goes by it, and so does the server if Options.ServerExpiry says so
 	serves string // the queries
 }
@@ -89,7 +100,7 @@ func byNameIndex(call string) index {
 
 // schema returns all collections: this table is what EnsureIndexes makes, and what the documentation is generated from.
 func schema() []collection {
-	return slices.Concat(baseSchema, plainSchema)
+	return slices.Concat(baseSchema, plainSchema, trafficColls)
 }
 
 var baseSchema = []collection{
@@ -122,20 +133,34 @@ var baseSchema = []collection{
 	}},
 	{name: collContacts, holds: "a contact", shardKey: byOrganisation, indexes: []index{
 		{keys: ascending(fieldOrg, "createdAt", "_id"), serves: "Contacts"},
+		{keys: ascending(fieldOrg, fieldTerms, "createdAt", "_id"), serves: "SearchContacts"},
+		{keys: ascending(fieldOrg, "externalIds.id"), serves: "ContactsByExternalID"},
 	}},
-	{name: collIdentities, holds: "an address of a contact, with its state of consent", shardKey: ascending(fieldOrg, "channelType", "address"), indexes: []index{
-		{keys: ascending(fieldOrg, "channelType", "address"), unique: true, serves: "ResolveIdentity, IdentityByAddress, SetConsent; an address is one identity's per organisation and family"},
+	{name: collIdentities, holds: "what a contact is on a channel: its address, aliases and state of consent", shardKey: ascending(fieldOrg), indexes: []index{
+		{
+			keys: ascending(fieldOrg, "channelType", fieldAddresses), unique: true,
+			serves: "ResolveIdentity, IdentityByAddress, SetConsent; an address is one identity's per organisation and family, its own or an alias",
+		},
 		{keys: ascending(fieldOrg, "contactId", "createdAt", "_id"), serves: "Identities"},
+		{keys: ascending(fieldOrg, "externalIds.id"), serves: "ContactsByExternalID"},
 	}},
 	{name: collConsents, holds: "a word about consent; only ever added to", shardKey: byHash, indexes: []index{
-		{keys: ascending(fieldOrg, "identityId", "at"), serves: "the ledger of an identity"},
+		{keys: ascending(fieldOrg, "identityId", "at", "_id"), serves: "Consents"},
+		{keys: ascending(consentOrder...), serves: "Dump"},
 	}},
-	{name: collLocks, holds: "a lease, under its key", shardKey: byHash},
+	{name: collReactions, holds: "a reaction of one sender to one message", shardKey: ascending(fieldOrg, "messageId"), indexes: []index{
+		{keys: ascending(fieldOrg, "messageId", "senderType", "senderId"), unique: true, serves: "SetReaction, Reactions; a sender has one reaction to a message"},
+	}},
+	{name: collLocks, holds: "a lease, under its key", shardKey: byHash, indexes: []index{
+		{keys: ascending("expiresAt"), serves: "Inspect: leases that were not released"},
+	}},
 	{name: collIdempotency, holds: "an Idempotency-Key and its answer", shardKey: byHash, indexes: []index{ending}},
 	{name: collAudit, holds: "an audit record", shardKey: byOrganisation, indexes: []index{
 		{keys: ascending(fieldOrg, "at", "_id"), serves: "AuditRecords"},
 	}},
 	{name: collPings, holds: "what Ping writes to: one document"},
+	{name: collMarkers, holds: "what the program remembers of the store itself, by its name"},
+	{name: collMigrations, holds: "a migration that was applied, under its number"},
 }
 
 // Difference is what a database has otherwise than the program.
@@ -150,10 +175,23 @@ func (d Difference) String() string {
 	return fmt.Sprintf("collection %s, index %s: %s", d.Collection, d.Index, d.Problem)
 }
 
-// EnsureIndexes creates the indexes that are missing and reports what is there otherwise: indexes whose keys or options
+// buildTime is how long EnsureIndexes may take where its context does not say: an index of a large collection is not built
+// in the time of a call.
+const buildTime = time.Hour
+
+// EnsureIndexes brings the database up to date: it applies the migrations that it has not had, creates the indexes that are
+// missing, and reports what is there otherwise: indexes whose keys or options
 // differ, and such that the program does not know. It changes and drops none: on large collections that is for a person
 // to time. Several nodes may call it at once.
 func (s *Store) EnsureIndexes(ctx context.Context) ([]Difference, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, buildTime)
+		defer cancel()
+	}
+	if err := s.migrate(ctx); err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
 	return s.indexes(ctx, true)
 }
 
@@ -165,7 +203,6 @@ func (s *Store) CheckIndexes(ctx context.Context) ([]Difference, error) {
 func (s *Store) indexes(ctx context.Context, create bool) ([]Difference, error) {
 	var diffs []Difference
 	for _, c := range schema() {
-		// Building takes as long as it takes: each collection has a call's time, unless ctx says otherwise.
 		more, err := run(ctx, s, func(ctx context.Context) ([]Difference, error) { return s.indexesOf(ctx, c, create) })
 		if err != nil {
 			return diffs, fmt.Errorf("indexes of %s: %w", c.name, err)
@@ -233,6 +270,9 @@ func (s *Store) indexModel(i index) mongo.IndexModel {
 	if i.unique {
 		o.SetUnique(true)
 	}
+	if i.sparse {
+		o.SetSparse(true)
+	}
 	if i.ends && s.serverExpiry {
 		o.SetExpireAfterSeconds(int32(endGrace / time.Second))
 	}
@@ -251,8 +291,8 @@ func (s *Store) differs(i index, have mongo.IndexSpecification) string {
 	if unique := have.Unique != nil && *have.Unique; unique != i.unique {
 		return fmt.Sprintf("unique is %t, not %t", unique, i.unique)
 	}
-	if have.Sparse != nil && *have.Sparse {
-		return "is sparse"
+	if sparse := have.Sparse != nil && *have.Sparse; sparse != i.sparse {
+		return fmt.Sprintf("sparse is %t, not %t", sparse, i.sparse)
 	}
 	ends := have.ExpireAfterSeconds != nil
 	if want := i.ends && s.serverExpiry; ends != want {

@@ -142,14 +142,81 @@ func (r records[T]) Delete(ctx context.Context, t omni.Tenant, id string) error 
 	return nil
 }
 
-// plainSchema are the collections of plain records.
+// plainSchema are the collections of plain records. Drafts grow with conversations, conversion jobs with files: they are
+// sharded by what their unique key begins with, or not at all where that changes.
 var plainSchema = []collection{
 	plainCollection(store.LabelKind, nil),
 	plainCollection(store.NoteKind, nil),
+	plainCollection(store.DraftKind, ascending(fieldOrg, "userId")),
+	plainCollection(store.CannedReplyKind, nil),
+	plainCollection(store.WorkflowKind, nil),
+	plainCollection(store.WorkflowVersionKind, nil),
+	plainCollection(store.TemplateKind, nil),
+	plainCollection(store.RerouteMappingKind, nil),
+	plainCollection(store.WebhookKind, nil),
+	plainCollection(store.MediaFileKind, nil),
+	plainCollection(store.ConversionKind, nil),
+}
+
+// plainMovers are how they move.
+var plainMovers = []mover{
+	movePlain(store.LabelKind), movePlain(store.NoteKind), movePlain(store.DraftKind), movePlain(store.CannedReplyKind),
+	movePlain(store.WorkflowKind), movePlain(store.WorkflowVersionKind), movePlain(store.TemplateKind),
+	movePlain(store.RerouteMappingKind), movePlain(store.WebhookKind), movePlain(store.MediaFileKind),
+	movePlain(store.ConversionKind),
 }
 
 // Labels implements store.Store.
-func (s *Store) Labels() store.Records[omni.Label] { return records[omni.Label]{s, store.LabelKind} }
+func (s *Store) Labels() store.Records[omni.Label] {
+	return records[omni.Label]{s, store.LabelKind}
+}
 
 // Notes implements store.Store.
-func (s *Store) Notes() store.Records[omni.Note] { return records[omni.Note]{s, store.NoteKind} }
+func (s *Store) Notes() store.Records[omni.Note] {
+	return records[omni.Note]{s, store.NoteKind}
+}
+
+// Drafts implements store.Store.
+func (s *Store) Drafts() store.Records[omni.Draft] {
+	return records[omni.Draft]{s, store.DraftKind}
+}
+
+// CannedReplies implements store.Store.
+func (s *Store) CannedReplies() store.Records[omni.CannedReply] {
+	return records[omni.CannedReply]{s, store.CannedReplyKind}
+}
+
+// Workflows implements store.Store.
+func (s *Store) Workflows() store.Records[omni.Workflow] {
+	return records[omni.Workflow]{s, store.WorkflowKind}
+}
+
+// WorkflowVersions implements store.Store.
+func (s *Store) WorkflowVersions() store.Ledger[omni.WorkflowVersion] {
+	return records[omni.WorkflowVersion]{s, store.WorkflowVersionKind}
+}
+
+// Templates implements store.Store.
+func (s *Store) Templates() store.Records[omni.MessageTemplate] {
+	return records[omni.MessageTemplate]{s, store.TemplateKind}
+}
+
+// RerouteMappings implements store.Store.
+func (s *Store) RerouteMappings() store.Records[omni.RerouteMapping] {
+	return records[omni.RerouteMapping]{s, store.RerouteMappingKind}
+}
+
+// Webhooks implements store.Store.
+func (s *Store) Webhooks() store.Records[omni.Webhook] {
+	return records[omni.Webhook]{s, store.WebhookKind}
+}
+
+// MediaFiles implements store.Store.
+func (s *Store) MediaFiles() store.Records[omni.MediaFile] {
+	return records[omni.MediaFile]{s, store.MediaFileKind}
+}
+
+// Conversions implements store.Store.
+func (s *Store) Conversions() store.Records[omni.MediaConvertJob] {
+	return records[omni.MediaConvertJob]{s, store.ConversionKind}
+}

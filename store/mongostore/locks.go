@@ -89,6 +89,13 @@ func idempotencyID(t omni.Tenant, key string) bson.D {
 	return bson.D{{Key: "_id", Value: t.OrganisationID + " " + key}, {Key: fieldOrg, Value: t.OrganisationID}}
 }
 
+func newIdempotencyDoc(t omni.Tenant, r store.IdempotencyRecord) idempotencyDoc {
+	return idempotencyDoc{
+		ID: t.OrganisationID + " " + r.Key, OrganisationID: t.OrganisationID, Key: r.Key, BodyHash: r.BodyHash, Done: r.Done,
+		Status: r.Status, Body: r.Body, ExpiresAt: r.ExpiresAt, End: dateOf(r.ExpiresAt),
+	}
+}
+
 func (d idempotencyDoc) record() store.IdempotencyRecord {
 	return store.IdempotencyRecord{Key: d.Key, BodyHash: d.BodyHash, Done: d.Done, Status: d.Status, Body: d.Body, ExpiresAt: d.ExpiresAt}
 }
@@ -98,10 +105,7 @@ func (s *Store) ReserveKey(ctx context.Context, t omni.Tenant, r store.Idempoten
 	free := false
 	have, err := run(ctx, s, func(ctx context.Context) (store.IdempotencyRecord, error) {
 		c := s.coll(collIdempotency)
-		doc := idempotencyDoc{
-			ID: t.OrganisationID + " " + r.Key, OrganisationID: t.OrganisationID, Key: r.Key, BodyHash: r.BodyHash, Done: r.Done,
-			Status: r.Status, Body: r.Body, ExpiresAt: r.ExpiresAt, End: dateOf(r.ExpiresAt),
-		}
+		doc := newIdempotencyDoc(t, r)
 		for range races {
 			_, err := c.InsertOne(ctx, doc)
 			if free = err == nil; free || !mongo.IsDuplicateKeyError(err) {

@@ -22,9 +22,14 @@ func sessionDoc(n omni.Session) bson.D {
 		previous = []string{}
 	}
 	return bson.D{
-		{Key: "_id", Value: n.ID}, {Key: fieldOrg, Value: n.OrganisationID}, {Key: "userId", Value: n.UserID},
-		{Key: "refreshHash", Value: n.RefreshHash}, {Key: "previousHashes", Value: previous},
-		{Key: "createdAt", Value: n.CreatedAt}, {Key: "expiresAt", Value: n.ExpiresAt}, {Key: "endedAt", Value: n.EndedAt},
+		{Key: "_id", Value: n.ID},
+		{Key: fieldOrg, Value: n.OrganisationID},
+		{Key: "userId", Value: n.UserID},
+		{Key: "refreshHash", Value: n.RefreshHash},
+		{Key: "previousHashes", Value: previous},
+		{Key: "createdAt", Value: n.CreatedAt},
+		{Key: "expiresAt", Value: n.ExpiresAt},
+		{Key: "endedAt", Value: n.EndedAt},
 		{Key: fieldEnd, Value: dateOf(n.ExpiresAt)},
 	}
 }
@@ -143,13 +148,18 @@ func (s *Store) EndSessions(ctx context.Context, t omni.Tenant, userID string, a
 	return ids, nil
 }
 
+// tokenDoc is a one-time token as it is stored.
+func tokenDoc(o omni.OneTimeToken) (bson.D, error) {
+	return document(o, bson.D{{Key: fieldEnd, Value: dateOf(o.ExpiresAt)}})
+}
+
 // PutOneTimeToken implements store.Store.
 func (s *Store) PutOneTimeToken(ctx context.Context, t omni.Tenant, o omni.OneTimeToken) error {
 	err := runOnly(ctx, s, func(ctx context.Context) error {
 		if o.OrganisationID != t.OrganisationID {
 			return omni.ErrNotFound
 		}
-		doc, err := document(o, bson.D{{Key: fieldEnd, Value: dateOf(o.ExpiresAt)}})
+		doc, err := tokenDoc(o)
 		if err != nil {
 			return err
 		}

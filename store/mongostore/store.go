@@ -30,6 +30,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"omniservice/omni"
+	"omniservice/store"
 )
 
 // DefaultDatabase is the database of a URI that names none.
@@ -56,14 +57,20 @@ type Options struct {
 type Store struct {
 	client       *mongo.Client
 	db           *mongo.Database
+	place        string // hosts and database
 	timeout      time.Duration
 	serverExpiry bool
+
+	lanes  lanes  // of interactions that are appended to
+	stamps stamps // places in queues
 
 	gate     sync.Mutex // guards closed, and calls against beginning while Close begins
 	closed   bool
 	underWay sync.WaitGroup
 	ended    chan struct{} // the connections are closed
 }
+
+var _ store.Store = (*Store)(nil)
 
 // Open makes a store of the database that uri names. It does not wait for a server: Ping tells whether one is there, and
 // calls made without one are omni.ErrUnavailable. The collections need EnsureIndexes before first use.
@@ -98,7 +105,7 @@ func Open(_ context.Context, uri string, o Options) (*Store, error) {
 		return nil, fmt.Errorf("open MongoDB store: %w: %s", omni.ErrInvalid, withoutPassword(uri, err))
 	}
 	return &Store{
-		client: client, db: client.Database(databaseOf(uri)), timeout: o.Timeout, serverExpiry: o.ServerExpiry,
+		client: client, db: client.Database(databaseOf(uri)), place: strings.Join(opts.Hosts, ",") + "/" + databaseOf(uri), timeout: o.Timeout, serverExpiry: o.ServerExpiry,
 		ended: make(chan struct{}),
 	}, nil
 }
@@ -172,9 +179,12 @@ func one[D any](ctx context.Context, c *mongo.Collection, filter any, opts ...op
 	return d, c.FindOne(ctx, filter, opts...).Decode(&d)
 }
 
+// batch is how many documents come with the first answer: all that a call asks for, as a rule, so that no cursor stays open.
+const batch = 1000
+
 // all decodes the documents that filter finds.
 func all[D any](ctx context.Context, c *mongo.Collection, filter any, opts ...options.Lister[options.FindOptions]) ([]D, error) {
-	cur, err := c.Find(ctx, filter, opts...)
+	cur, err := c.Find(ctx, filter, append([]options.Lister[options.FindOptions]{options.Find().SetBatchSize(batch)}, opts...)...)
 	if err != nil {
 		return nil, err
 	}

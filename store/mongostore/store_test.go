@@ -85,7 +85,7 @@ func TestOnAServer(t *testing.T) {
 		t.Parallel()
 		storetest.Run(t, func(t *testing.T) store.Store {
 			t.Helper()
-			return whole(open(t, Options{}))
+			return open(t, Options{})
 		})
 	})
 	onServer(t, "Reopened", func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestOnAServer(t *testing.T) {
 			s := openAt(t, database, Options{})
 			_, err := s.EnsureIndexes(t.Context())
 			require.NoError(t, err)
-			return whole(s)
+			return s
 		})
 	})
 	onServer(t, "EveryCommandUsesAnIndex", everyCommandUsesAnIndex)
