@@ -144,6 +144,12 @@ func scanText(r scanner) (s string, err error)  { return s, r.Scan(&s) }
 func scanInt(r scanner) (n int64, err error)    { return n, r.Scan(&n) }
 func scanBytes(r scanner) (b []byte, err error) { return b, r.Scan(&b) }
 
+// busy reports whether err says that another connection has the lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
+
 // wrap gives a driver's error the kind that callers act on.
 func wrap(err error) error {
 	var e *sqlite.Error

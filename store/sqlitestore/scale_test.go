@@ -330,7 +330,7 @@ func BenchmarkScale(b *testing.B) {
 // TestScale runs what BenchmarkScale measures, on less.
 func TestScale(t *testing.T) {
 	t.Parallel()
-	s := newBigStore(t, filepath.Join(t.TempDir(), "omni.db"), 2_500, 1_000)
+	s := newBigStore(t, filepath.Join(t.TempDir(), "omni.db"), 800, 300)
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, c := range s.reads(t.Context()) {
 		got, err := c.call(r)

@@ -74,13 +74,13 @@ func TestIndexingGoesOnAfterAStop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "omni.db")
 	w := (*benchWorld)(nil)
 	want := 0
-	for range 3 {
+	for range 2 {
 		s, err := New(t.Context(), path, Options{})
 		require.NoError(t, err)
 		if w == nil {
 			w = newBenchWorld(t, s, 3)
 		}
-		want += len(say(t, s, w, 300, "interrupted")) // closed before all of them are indexed
+		want += len(say(t, s, w, indexAtOnce+20, "interrupted")) // closed before all of them are indexed
 		require.NoError(t, s.Close())
 	}
 	s := open(t, path)
@@ -102,7 +102,7 @@ func TestWhatWasThereBeforeIsIndexed(t *testing.T) {
 	s, err := New(t.Context(), path, Options{})
 	require.NoError(t, err)
 	w := newBenchWorld(t, s, 10)
-	old := say(t, s, w, 1200, "ancient history")
+	old := say(t, s, w, 2*indexAtOnce+50, "ancient history")
 	run(t, s, unsearched)
 	require.NoError(t, s.Close())
 
@@ -171,7 +171,7 @@ func TestWhatCannotBeReadStopsNothing(t *testing.T) {
 	w := newBenchWorld(t, s, 1)
 	ids := say(t, s, w, 3, "readable")
 	waitFor(t, "all are found", func() bool { return len(everything(t, s, w, "readable")) == 3 })
-	run(t, s, "UPDATE messages SET doc = '{' WHERE id = ?1", ids[1])
+	run(t, s, "UPDATE messages SET doc = '[]' WHERE id = ?1", ids[1])
 	ids = append(ids, say(t, s, w, 1, "readable")...)
 	waitFor(t, "the others are found", func() bool {
 		got := everything(t, s, w, "readable")
@@ -183,7 +183,7 @@ func TestWhatCannotBeReadStopsNothing(t *testing.T) {
 		return l.Items
 	}
 	waitFor(t, "the contact is found", func() bool { return len(person("somebody")) == 1 })
-	run(t, s, "UPDATE contacts SET doc = '{'")
+	run(t, s, "UPDATE contacts SET doc = '[]'")
 	require.Empty(t, person("somebody"))
 	waitFor(t, "the contact was indexed", func() bool { return s.upToDate(t, 4) })
 }
@@ -194,11 +194,11 @@ func TestMuchThatDoesNotMatchIsSpreadOverPages(t *testing.T) {
 	s := open(t, Memory)
 	w := newBenchWorld(t, s, 5)
 	first := say(t, s, w, 1, "left right")[0]
-	say(t, s, w, lookedAt+500, "right left")
+	say(t, s, w, lookedAt+200, "right left")
 	waitFor(t, "all are indexed", func() bool {
 		p, err := s.progress(t.Context())
 		require.NoError(t, err)
-		return p.above == lookedAt+501
+		return p.above == lookedAt+201
 	})
 	q := store.MessageSearch{Query: `"left right"`, GroupIDs: []string{w.group}}
 	l, err := s.SearchMessages(t.Context(), w.t, q, store.Page{})

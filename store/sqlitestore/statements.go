@@ -11,6 +11,7 @@ const (
 	sqlBeginRead
 	sqlCommit
 	sqlRollback
+	sqlBusySoon
 	sqlSchemaVersion
 	sqlSchemaAdd
 	sqlPing
@@ -274,6 +275,7 @@ var statements = withRecords([stmtCount]string{
 	sqlBeginRead:     `BEGIN`,
 	sqlCommit:        `COMMIT`,
 	sqlRollback:      `ROLLBACK`,
+	sqlBusySoon:      `PRAGMA busy_timeout = 50`, // milliseconds: see begin
 	sqlSchemaVersion: `SELECT coalesce(max(version), 0) FROM schema_migrations`,
 	sqlSchemaAdd:     `INSERT INTO schema_migrations (version, name, applied_at) VALUES (?1, ?2, unixepoch() * 1000)`,
 	sqlPing:          `INSERT INTO pings (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1`,
