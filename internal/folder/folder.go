@@ -48,6 +48,15 @@ func Open(path string) (*Folder, error) {
 	return f, nil
 }
 
+// Look opens the folder at path, which has to be there, for looking: nothing is made or removed.
+func Look(path string) (*Folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{root}, nil
+}
+
 // clean removes what a crash left half written.
 func (f *Folder) clean() error {
 	if err := f.root.MkdirAll(incoming, 0o700); err != nil {
