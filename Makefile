@@ -96,6 +96,7 @@ fmt: $(GOLANGCI) .make/web-deps ## Format Go and web sources
 tidy: ## Tidy the Go modules
 	go mod tidy
 	cd tools && go mod tidy
+	cd $(FERRETTEST) && go mod tidy
 
 .PHONY: lint
 lint: $(GOLANGCI) .make/web-deps ## Lint Go and web sources
@@ -115,11 +116,19 @@ $(GOVULNCHECK): tools/go.mod tools/go.sum
 ## ---- Test
 
 .PHONY: test
-test: test-programs build test-go test-web e2e-browser ## Run every test: Go (with e2e), web units, browser
+test: test-programs build test-go test-mongo test-web e2e-browser ## Run every test: Go (with e2e), MongoDB store, web units, browser
 
 .PHONY: test-go
 test-go: web ## Run the Go tests, e2e among them, with the race detector
 	$(GO_TEST) ./...
+
+# FerretDB speaks MongoDB's protocol over SQLite. It has a module of its own: its dependencies are none of ours. No race detector
+# here: it would watch over FerretDB more than over anything else, and takes many times as long.
+FERRETTEST := store/mongostore/ferrettest
+
+.PHONY: test-mongo
+test-mongo: ## Run the store's suite on the MongoDB store, over FerretDB in process
+	cd $(FERRETTEST) && go vet && go test -shuffle=on -timeout $(TESTTIMEOUT) $(TESTFLAGS)
 
 .PHONY: test-web
 test-web: .make/web-deps ## Run the web programs' unit tests

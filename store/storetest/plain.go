@@ -394,7 +394,7 @@ func (k plain[T]) holdsUnderWrites(t *testing.T, s store.Store, w *world) {
 	ended := make(chan error, 1)
 	var more []T
 	go func() {
-		for n := 0; n < 1000 && !stop.Load(); n++ {
+		for n := 0; n < few(s, 1000, 25) && !stop.Load(); n++ {
 			r := k.make(w, 1001+2*n+2000*rand.N(2))
 			if err := k.of(s).Create(ctx, w.tenant, r); err != nil {
 				ended <- err
@@ -404,7 +404,7 @@ func (k plain[T]) holdsUnderWrites(t *testing.T, s store.Store, w *world) {
 		}
 		ended <- nil
 	}()
-	for range 3 {
+	for range few(s, 3, 1) {
 		var seen []string
 		for _, r := range pages(t, 3, func(p store.Page) (store.List[T], error) {
 			return k.of(s).List(ctx, w.tenant, k.parent(there[0]), p)

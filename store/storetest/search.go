@@ -300,7 +300,7 @@ func searchesPageUnderWrites(t *testing.T, s store.Store) {
 	var wg sync.WaitGroup
 	var failed error
 	wg.Go(func() {
-		for {
+		for n := 0; n < few(s, 100_000, 25); n++ {
 			select {
 			case <-stop:
 				return
@@ -312,7 +312,7 @@ func searchesPageUnderWrites(t *testing.T, s store.Store) {
 			}
 		}
 	})
-	for range 5 {
+	for range few(s, 5, 1) {
 		// Those that come meanwhile are newer than where a page begins: only the first page may have some.
 		got := pages(t, 3, func(p store.Page) (store.List[store.MessageHit], error) {
 			return s.SearchMessages(t.Context(), w.tenant, w.search("before"), p)
