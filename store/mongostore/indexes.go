@@ -149,7 +149,7 @@ var baseSchema = []collection{
 		{keys: ascending(consentOrder...), serves: "Dump"},
 	}},
 	{name: collReactions, holds: "a reaction of one sender to one message", shardKey: ascending(fieldOrg, "messageId"), indexes: []index{
-		{keys: ascending(fieldOrg, "messageId", "senderType", "senderId"), unique: true, serves: "SetReaction, Reactions; a sender has one reaction to a message"},
+		{keys: ascending(reactionOrder...), unique: true, serves: "SetReaction, Reactions; a sender has one reaction to a message"},
 	}},
 	{name: collLocks, holds: "a lease, under its key", shardKey: byHash, indexes: []index{
 		{keys: ascending("expiresAt"), serves: "Inspect: leases that were not released"},

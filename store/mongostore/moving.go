@@ -279,6 +279,14 @@ var movers = []mover{
 			return put(named(t, d.ID), d), nil
 		},
 	}),
+	move(movedAs[omni.Reaction, omni.Reaction]{
+		m: store.MovedReactions, coll: collReactions, fields: reactionOrder,
+		value: func(d omni.Reaction) (omni.Reaction, error) { return d, nil },
+		write: func(_ *Store, v omni.Reaction) (mongo.WriteModel, error) {
+			d := newReactionDoc(v)
+			return put(d.bySender(), d), nil
+		},
+	}),
 	inboxMover,
 	move(movedAs[store.SetAside, asideDoc]{
 		m: store.MovedSetAside, coll: collAside, fields: byIDField,

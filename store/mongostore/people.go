@@ -248,6 +248,9 @@ type reactionDoc struct {
 	Org string `bson:"organisationId"`
 }
 
+// reactionOrder is what is unique of a reaction.
+var reactionOrder = []string{fieldOrg, "messageId", "senderType", "senderId"}
+
 func newReactionDoc(r omni.Reaction) reactionDoc {
 	org := r.Tenant.OrganisationID
 	return reactionDoc{Reaction: r, ID: org + " " + r.MessageID + " " + string(r.SenderType) + " " + r.SenderID, Org: org}
