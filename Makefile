@@ -83,7 +83,8 @@ API_TYPES := web/shared/src/api.gen.ts
 
 # Both files are replaced only when their content changed, so that the web programs are not built again for nothing.
 .PHONY: generate
-generate: .make/web-deps ## Write the OpenAPI document and the TypeScript types made from it
+generate: .make/web-deps ## Write what is made from source: Go, the OpenAPI document and its TypeScript types
+	go generate ./...
 	@tools/replace.sh $(OPENAPI) go run ./cmd/omniservice openapi
 	@tools/replace.sh $(API_TYPES) web/node_modules/.bin/openapi-typescript $(OPENAPI)
 
