@@ -91,6 +91,20 @@ var skips = []skip{
 			return nil
 		},
 	},
+	{
+		what: "RefreshTokensRotate", suite: true,
+		reason: "FerretDB takes $slice beside $push and forgets it: a session keeps all its used tokens instead of the last 50. That one of many " +
+			"callers rotates, the test shows before it comes to that",
+	},
+	{
+		what: "AliasesStandForTheirIdentity", suite: true,
+		reason: "FerretDB compares arrays whole in a unique index; MongoDB has an entry for each element, by which an address is one identity's, " +
+			"own or alias",
+	},
+	{
+		what: "IdentitiesAreFoundByAliases", suite: true,
+		reason: "as AliasesStandForTheirIdentity",
+	},
 }
 
 // leftOut are the names of tests of the suite that are skips.
