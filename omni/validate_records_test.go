@@ -212,6 +212,27 @@ func recordTables() []table {
 			rule[omni.IdentityAlias]{"address", func(a *omni.IdentityAlias) { a.Address = long256 }},
 			rule[omni.IdentityAlias]{"kind", func(a *omni.IdentityAlias) { a.Kind = "other" }},
 		),
+		tableOf(func() omni.WebhookDelivery {
+			return omni.WebhookDelivery{
+				ID: idA, Tenant: org(), WebhookID: idB, EventID: idA, Event: "message.created", Body: "{}", State: omni.DeliveryPending,
+				CreatedAt: 1, ExpiresAt: 2, SchemaVersion: omni.CurrentSchema,
+			}
+		}, []func(*omni.WebhookDelivery){
+			func(d *omni.WebhookDelivery) { d.State, d.Attempts, d.Error = omni.DeliveryFailed, 5, "no such host" },
+		},
+			rule[omni.WebhookDelivery]{"id", func(d *omni.WebhookDelivery) { d.ID = badID }},
+			rule[omni.WebhookDelivery]{"tenant.organisationId", func(d *omni.WebhookDelivery) { d.Tenant.OrganisationID = "" }},
+			rule[omni.WebhookDelivery]{"webhookId", func(d *omni.WebhookDelivery) { d.WebhookID = "" }},
+			rule[omni.WebhookDelivery]{"eventId", func(d *omni.WebhookDelivery) { d.EventID = badID }},
+			rule[omni.WebhookDelivery]{"event", func(d *omni.WebhookDelivery) { d.Event = "" }},
+			rule[omni.WebhookDelivery]{"body", func(d *omni.WebhookDelivery) { d.Body = "" }},
+			rule[omni.WebhookDelivery]{"body", func(d *omni.WebhookDelivery) { d.Body = "{" }},
+			rule[omni.WebhookDelivery]{"state", func(d *omni.WebhookDelivery) { d.State = "sent" }},
+			rule[omni.WebhookDelivery]{"attempts", func(d *omni.WebhookDelivery) { d.Attempts = -1 }},
+			rule[omni.WebhookDelivery]{"error", func(d *omni.WebhookDelivery) { d.Error = strings.Repeat("a", 2001) }},
+			rule[omni.WebhookDelivery]{"expiresAt", func(d *omni.WebhookDelivery) { d.ExpiresAt = d.CreatedAt }},
+			rule[omni.WebhookDelivery]{"schemaVersion.date", func(d *omni.WebhookDelivery) { d.SchemaVersion = omni.SchemaVersion{Version: 1} }},
+		),
 	}
 }
 

@@ -164,6 +164,7 @@ var (
 	MovedIdempotencyKeys = Moved[MovedIdempotency]{"idempotency_keys", "tt", func(v *MovedIdempotency) []string {
 		return []string{v.OrganisationID, v.Key}
 	}}
+	MovedDeliveries   = byID("webhook_deliveries", func(v *omni.WebhookDelivery) string { return v.ID })
 	MovedAuditRecords = byID("audit_records", func(v *omni.AuditRecord) string { return v.ID })
 )
 
@@ -176,7 +177,7 @@ var RecordKinds = []RecordKind{
 	MovedPlain(LabelKind).Kind, MovedPlain(NoteKind).Kind, MovedPlain(DraftKind).Kind, MovedPlain(CannedReplyKind).Kind,
 	MovedPlain(WorkflowKind).Kind, MovedPlain(WorkflowVersionKind).Kind, MovedPlain(TemplateKind).Kind,
 	MovedPlain(RerouteMappingKind).Kind, MovedPlain(WebhookKind).Kind, MovedPlain(MediaFileKind).Kind,
-	MovedPlain(ConversionKind).Kind,
+	MovedPlain(ConversionKind).Kind, MovedDeliveries.Kind,
 }
 
 func decimal[N ~int | ~int64](n N) string { return strconv.FormatInt(int64(n), 10) }

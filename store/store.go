@@ -52,6 +52,7 @@ type Store interface {
 	Messages
 	Reactions
 	Inbox
+	Deliveries
 	Fragments
 	Outbox
 	Media
@@ -66,7 +67,7 @@ type Store interface {
 	Moving
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
-	// set-aside webhooks, fragments. It returns how many records went.
+	// set-aside webhooks, fragments, deliveries. It returns how many records went.
 	Sweep(ctx context.Context, now omni.Millis) (int, error)
 	// Ping reports whether the store can read and write now.
 	Ping(ctx context.Context) error

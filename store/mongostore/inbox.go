@@ -257,4 +257,4 @@ func (s *Store) ReplayAside(ctx context.Context, t omni.Tenant, recordID string)
 	return r, nil
 }
 
-var trafficColls = slices.Concat(interactionColls, messageColls, inboxColls, fragmentColls)
+var trafficColls = slices.Concat(interactionColls, messageColls, inboxColls, fragmentColls, deliveryColls)

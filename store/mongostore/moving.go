@@ -314,7 +314,7 @@ func (s *Store) addIdentityTerms(ctx context.Context, is []omni.ContactIdentity)
 }
 
 func moverOf(kind store.RecordKind) (mover, bool) {
-	for _, some := range [][]mover{movers, plainMovers} {
+	for _, some := range [][]mover{movers, plainMovers, deliveryMovers} {
 		if i := slices.IndexFunc(some, func(m mover) bool { return m.kind == kind }); i >= 0 {
 			return some[i], true
 		}

@@ -151,6 +151,13 @@ var movers = []mover{
 	movePlain(labels), movePlain(notes), movePlain(drafts), movePlain(cannedReplies), movePlain(workflows),
 	movePlain(workflowVersions), movePlain(templates), movePlain(rerouteMappings), movePlain(webhooks), movePlain(mediaFiles),
 	movePlain(conversions),
+	move(store.MovedDeliveries, sqlDumpDeliveries, scanDoc[omni.WebhookDelivery], func(ctx context.Context, c *conn, v omni.WebhookDelivery) error {
+		args, err := deliveryArgs(v)
+		if err == nil {
+			_, err = c.exec(ctx, sqlLoadDelivery, args...)
+		}
+		return err
+	}),
 }
 
 // Dump implements store.Store.

@@ -201,6 +201,7 @@ const (
 	sqlDumpFragments
 	sqlDumpKeys
 	sqlDumpAudits
+	sqlDumpDeliveries
 	sqlLoadOrganisation
 	sqlLoadUser
 	sqlLoadSession
@@ -224,6 +225,7 @@ const (
 	sqlLoadFragment
 	sqlLoadKey
 	sqlLoadAudit
+	sqlLoadDelivery
 	sqlMarker
 	sqlMarkerSet
 	sqlMarkerDrop
@@ -570,6 +572,8 @@ var statements = withRecords([stmtCount]string{
 		WHERE (org, key) > (?1, ?2) ORDER BY org, key LIMIT ?3`,
 	sqlDumpAudits: `SELECT doc FROM audit_records WHERE id > ?1 ORDER BY id LIMIT ?2`,
 
+	sqlDumpDeliveries: `SELECT doc FROM webhook_deliveries WHERE id > ?1 ORDER BY id LIMIT ?2`,
+
 	// Loads: parameters as in the inserts above; what is there is replaced and keeps its place.
 	sqlLoadOrganisation: `INSERT INTO organisations (id, doc, version, created_at) SELECT ?1, ?3, ?4, ?5 WHERE ?1 = ?2
 		ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, version = excluded.version, created_at = excluded.created_at`,
@@ -640,6 +644,11 @@ var statements = withRecords([stmtCount]string{
 			body = excluded.body, expires_at = excluded.expires_at`,
 	sqlLoadAudit: `INSERT INTO audit_records (id, org, doc, at) VALUES (?1, ?2, ?3, ?4)
 		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, at = excluded.at`,
+	sqlLoadDelivery: `INSERT INTO webhook_deliveries (id, org, webhook_id, partition, state, not_before, created_at, expires_at, doc)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, webhook_id = excluded.webhook_id, partition = excluded.partition,
+			state = excluded.state, not_before = excluded.not_before, created_at = excluded.created_at, expires_at = excluded.expires_at,
+			doc = excluded.doc`,
 	sqlMarker:     `SELECT value FROM markers WHERE name = ?1`,
 	sqlMarkerSet:  `INSERT INTO markers (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
 	sqlMarkerDrop: `DELETE FROM markers WHERE name = ?1`,
@@ -664,7 +673,8 @@ var statements = withRecords([stmtCount]string{
 		+ (SELECT count(*) FROM (SELECT 1 FROM idempotency_keys WHERE expires_at <= ?1 LIMIT ?2))
 		+ (SELECT count(*) FROM (SELECT 1 FROM early_statuses WHERE expires_at <= ?1 LIMIT ?2))
 		+ (SELECT count(*) FROM (SELECT 1 FROM set_aside WHERE expires_at <= ?1 LIMIT ?2))
-		+ (SELECT count(*) FROM (SELECT 1 FROM fragments WHERE expires_at <= ?1 LIMIT ?2))`,
+		+ (SELECT count(*) FROM (SELECT 1 FROM fragments WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE expires_at <= ?1 LIMIT ?2))`,
 })
 
 // reads tells which statements change nothing.

@@ -11,6 +11,13 @@ const (
 	sqlReaction
 	sqlReactionPut
 	sqlReactions
+	sqlDeliveryPut
+	sqlDelivery
+	sqlDeliverySet
+	sqlDeliveries
+	sqlDeliveriesDue
+	sqlDeliveryNext
+	sqlSweepDeliveries
 
 	stmtCount
 )
@@ -38,5 +45,18 @@ func withRecords(all [stmtCount]string) [stmtCount]string {
 		DO UPDATE SET emoji = excluded.emoji, at = excluded.at, doc = excluded.doc`
 	all[sqlReactions] = `SELECT doc FROM reactions WHERE org = ?1 AND message_id IN (SELECT value FROM json_each(?2)) AND emoji <> ''
 		ORDER BY at, message_id, sender_type, sender_id`
+
+	all[sqlDeliveryPut] = `INSERT INTO webhook_deliveries (id, org, webhook_id, partition, state, not_before, created_at, expires_at, doc)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING`
+	all[sqlDelivery] = `SELECT doc FROM webhook_deliveries WHERE id = ?1 AND org = ?2`
+	all[sqlDeliverySet] = `UPDATE webhook_deliveries SET state = ?3, not_before = ?4, expires_at = ?5, doc = ?6 WHERE id = ?1 AND org = ?2`
+	all[sqlDeliveries] = `SELECT doc FROM webhook_deliveries WHERE org = ?1 AND webhook_id = ?2 AND (created_at, id) < (?3, ?4)
+		ORDER BY created_at DESC, id DESC LIMIT ?5`
+	all[sqlDeliveriesDue] = `SELECT doc FROM webhook_deliveries
+		WHERE state = 'pending' AND not_before <= ?2 AND (?1 >> partition) & 1 ORDER BY not_before, id LIMIT ?3`
+	all[sqlDeliveryNext] = `SELECT not_before FROM webhook_deliveries
+		WHERE state = 'pending' AND not_before >= 0 AND (?1 >> partition) & 1 ORDER BY not_before LIMIT 1`
+	all[sqlSweepDeliveries] = `DELETE FROM webhook_deliveries
+		WHERE rowid IN (SELECT rowid FROM webhook_deliveries WHERE expires_at <= ?1 LIMIT ?2)`
 	return all
 }

@@ -272,7 +272,7 @@ const sweepAtOnce = 500
 // Sweep implements store.Store.
 func (s *Store) Sweep(ctx context.Context, now omni.Millis) (int, error) {
 	total := 0
-	for _, id := range []stmt{sqlSweepSessions, sqlSweepTokens, sqlSweepKeys, sqlSweepEarly, sqlSweepAside, sqlSweepFragments} {
+	for _, id := range []stmt{sqlSweepSessions, sqlSweepTokens, sqlSweepKeys, sqlSweepEarly, sqlSweepAside, sqlSweepFragments, sqlSweepDeliveries} {
 		for {
 			n, err := write(ctx, s, func(ctx context.Context, c *conn) (int64, error) {
 				return c.exec(ctx, id, int64(now), sweepAtOnce)

@@ -31,6 +31,8 @@ type stranger struct {
 	session omni.Session
 	key     omni.APIKey
 	aside   store.SetAside
+
+	delivery omni.WebhookDelivery
 }
 
 // isolation says for every method of store.Store what B gets with A's ids. A method that is missing fails the test.
@@ -40,6 +42,7 @@ var isolation = map[string]struct {
 }{
 	"AcquireLock": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
 	"CarrierAccountByPublicID": {want: noTenant}, "Close": {want: noTenant}, "CreateOrganisation": {want: noTenant},
+	"NextDelivery": {want: noTenant}, "PendingDeliveries": {want: noTenant},
 	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
 	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
@@ -338,6 +341,24 @@ var isolation = map[string]struct {
 	"Reactions": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.Reactions(ctx, x.t, x.out.ID)
 	}},
+	"PutDeliveries": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return nil, s.PutDeliveries(ctx, x.t, x.a.delivery(x.delivery.WebhookID, base))
+	}},
+	"SetDelivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		d := x.delivery
+		d.Tenant, d.State = x.t, omni.DeliveryFailed
+		return s.SetDelivery(ctx, x.t, d)
+	}},
+	"Delivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Delivery(ctx, x.t, x.delivery.ID)
+	}},
+	"ListDeliveries": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.ListDeliveries(ctx, x.t, x.delivery.WebhookID, store.Page{})
+		return l.Items, err
+	}},
+	"ResendDelivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ResendDelivery(ctx, x.t, x.delivery.ID, base, base)
+	}},
 }
 
 func tenantsAreApart(t *testing.T, s store.Store) {
@@ -389,6 +410,9 @@ func tenantsAreApart(t *testing.T, s store.Store) {
 	require.NoError(t, err)
 	_, err = s.SetReaction(ctx, a.tenant, a.reaction(x.out.ID, "👍", base))
 	require.NoError(t, err)
+
+	x.delivery = a.delivery(omni.NewID(), base)
+	require.NoError(t, s.PutDeliveries(ctx, a.tenant, x.delivery))
 
 	before := everythingOf(t, s, x)
 	names := make([]string, 0, len(isolation))
@@ -461,6 +485,8 @@ func everythingOf(t *testing.T, s store.Store, x *stranger) []any {
 	read(consents, err)
 	linked, err := s.ContactsByExternalID(ctx, w.tenant, "crm", "1")
 	read(linked, err)
+	deliveries, err := s.ListDeliveries(ctx, w.tenant, x.delivery.WebhookID, store.Page{})
+	read(deliveries, err)
 	items, err := s.PendingOutbox(ctx, allPartitions(), base, 100)
 	read(items, err)
 	media, err := s.PendingMedia(ctx, allPartitions(), base, 100)

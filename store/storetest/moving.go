@@ -164,6 +164,9 @@ func makeEverything(t *testing.T, s store.Store) *world {
 	for _, k := range plainKinds {
 		k.isThere(t, s, w)
 	}
+	require.NoError(t, s.PutDeliveries(ctx, w.tenant, filled(func(d *omni.WebhookDelivery) {
+		d.Tenant, d.Body = omni.Org(w.org.ID), omni.RawJSON(`{"id":"event"}`)
+	})))
 	token := filled(func(o *omni.OneTimeToken) { o.OrganisationID, o.ExpiresAt = w.org.ID, base*2 })
 	require.NoError(t, s.PutOneTimeToken(ctx, w.tenant, token))
 	for i, out := range []bool{true, false, true} {

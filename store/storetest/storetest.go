@@ -118,6 +118,8 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"IdentitiesAreFoundByAliases":   identitiesAreFoundByAliases,
 	"ExternalIDsAreFound":           externalIDsAreFound,
 	"ReactionsAreReplaced":          reactionsAreReplaced,
+	"DeliveriesAreQueued":           deliveriesAreQueued,
+	"DeliveriesAreListed":           deliveriesAreListed,
 	"EverythingMoves":               everythingMoves,
 	"LoadedQueuesKeepTheirOrder":    loadedQueues,
 	"LoadRefusesWhatItCannotRead":   loadRefuses,

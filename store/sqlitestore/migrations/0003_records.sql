@@ -191,3 +191,18 @@ CREATE TABLE reactions (
 	doc         BLOB NOT NULL
 );
 CREATE UNIQUE INDEX reactions_once ON reactions (org, message_id, sender_type, sender_id);
+
+CREATE TABLE webhook_deliveries (
+	id         TEXT PRIMARY KEY,
+	org        TEXT NOT NULL,
+	webhook_id TEXT NOT NULL,
+	partition  INT  NOT NULL,
+	state      TEXT NOT NULL,
+	not_before INT  NOT NULL,
+	created_at INT  NOT NULL,
+	expires_at INT  NOT NULL,
+	doc        BLOB NOT NULL
+);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (not_before, id, partition) WHERE state = 'pending';
+CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (org, webhook_id, created_at, id);
+CREATE INDEX webhook_deliveries_by_end ON webhook_deliveries (expires_at);
