@@ -83,7 +83,8 @@ API_TYPES := web/shared/src/api.gen.ts
 
 # Both files are replaced only when their content changed, so that the web programs are not built again for nothing.
 .PHONY: generate
-generate: .make/web-deps ## Write the OpenAPI document and the TypeScript types made from it
+generate: .make/web-deps ## Write what is made from source: Go, the OpenAPI document and its TypeScript types
+	go generate ./...
 	@tools/replace.sh $(OPENAPI) go run ./cmd/omniservice openapi
 	@tools/replace.sh $(API_TYPES) web/node_modules/.bin/openapi-typescript $(OPENAPI)
 
@@ -96,6 +97,7 @@ fmt: $(GOLANGCI) .make/web-deps ## Format Go and web sources
 tidy: ## Tidy the Go modules
 	go mod tidy
 	cd tools && go mod tidy
+	cd $(FERRETTEST) && go mod tidy
 
 .PHONY: lint
 lint: $(GOLANGCI) .make/web-deps ## Lint Go and web sources
@@ -115,11 +117,19 @@ $(GOVULNCHECK): tools/go.mod tools/go.sum
 ## ---- Test
 
 .PHONY: test
-test: test-programs build test-go test-web e2e-browser ## Run every test: Go (with e2e), web units, browser
+test: test-programs build test-go test-mongo test-web e2e-browser ## Run every test: Go (with e2e), MongoDB store, web units, browser
 
 .PHONY: test-go
 test-go: web ## Run the Go tests, e2e among them, with the race detector
 	$(GO_TEST) ./...
+
+# FerretDB speaks MongoDB's protocol over SQLite. It has a module of its own: its dependencies are none of ours. No race detector
+# here: it would watch over FerretDB more than over anything else, and takes many times as long.
+FERRETTEST := store/mongostore/ferrettest
+
+.PHONY: test-mongo
+test-mongo: ## Run the store's suite on the MongoDB store, over FerretDB in process
+	cd $(FERRETTEST) && go vet && go test -shuffle=on -timeout $(TESTTIMEOUT) $(TESTFLAGS)
 
 .PHONY: test-web
 test-web: .make/web-deps ## Run the web programs' unit tests
@@ -159,7 +169,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s); `make test` runs their seeds
 
 .PHONY: bench
 bench: web ## Run the benchmarks of the packages, then the load figures of the whole program
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 $$(go list ./... | grep -v /e2e)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 60m $$(go list ./... | grep -v /e2e)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m -v ./e2e/load/...
 
 .PHONY: soak

@@ -114,7 +114,11 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.store, err = OpenStore(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, "media")); err != nil {
+	// One that is away cannot be asked.
+	if err := readyStore(ctx, a.store, a.keys); err != nil && !errors.Is(err, omni.ErrUnavailable) {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, mediaName)); err != nil {
 		return nil, fmt.Errorf("media folder: %w", err)
 	}
 	if err := a.assemble(); err != nil { //nolint:contextcheck // what it makes outlives ctx; requests bring their own

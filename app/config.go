@@ -163,15 +163,27 @@ func (c *Config) level() slog.Level {
 	return l
 }
 
+// Names in the data directory.
+const (
+	storeName = "omniservice.db"
+	keyName   = "secret.key"
+	mediaName = "media"
+)
+
 // keyring opens the configured key, or the one in the data directory, which it makes at the first start.
 func (c *Config) keyring() (*seal.Keyring, error) {
 	text := c.SecretKey.Reveal()
 	if text == "" {
 		var err error
-		if text, err = keyFile(filepath.Join(c.DataDir, "secret.key")); err != nil {
+		if text, err = keyFile(filepath.Join(c.DataDir, keyName)); err != nil {
 			return nil, err
 		}
 	}
+	return keyringOf(text)
+}
+
+// keyringOf is the keyring of keys as they are configured.
+func keyringOf(text string) (*seal.Keyring, error) {
 	keys, err := parseKeys(text)
 	if err != nil {
 		return nil, err

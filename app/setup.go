@@ -23,7 +23,7 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	st, err := sqlitestore.New(ctx, filepath.Join(c.DataDir, "omniservice.db"), sqlitestore.Options{})
+	st, err := sqlitestore.New(ctx, filepath.Join(c.DataDir, storeName), sqlitestore.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("open store in %s: %w", c.DataDir, err)
 	}

@@ -58,19 +58,20 @@ func (c Contact) Validate() error {
 // ContactIdentity is one address under which a contact is known. (Seed: ContactIdentity.)
 // It is unique per organisation, channel family and address.
 type ContactIdentity struct {
-	ID            string        `json:"id"                    bson:"_id"`
-	Tenant        Tenant        `json:"tenant"                bson:"tenant"`
-	ContactID     string        `json:"contactId"             bson:"contactId"`
-	ChannelType   ChannelType   `json:"channelType"           bson:"channelType"` // a family: SMS stands for MMS too
-	Address       string        `json:"address"               bson:"address"`
-	Name          string        `json:"name,omitempty"        bson:"name,omitempty"`       // what they call themselves on this channel
-	Verified      bool          `json:"verified"              bson:"verified"`             // the channel vouches for the address; false for what a website visitor claims
-	OptedOutAt    Millis        `json:"optedOutAt,omitempty"  bson:"optedOutAt,omitempty"` // set while they do not want messages
-	OptOutBy      string        `json:"optOutBy,omitempty"    bson:"optOutBy,omitempty"`   // the word or code that set it
-	ExternalIDs   []ExternalID  `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
-	LastSeenAt    Millis        `json:"lastSeenAt,omitempty"  bson:"lastSeenAt,omitempty"`
-	CreatedAt     Millis        `json:"createdAt"             bson:"createdAt"`
-	SchemaVersion SchemaVersion `json:"schemaVersion"         bson:"schemaVersion"`
+	ID            string          `json:"id"                    bson:"_id"`
+	Tenant        Tenant          `json:"tenant"                bson:"tenant"`
+	ContactID     string          `json:"contactId"             bson:"contactId"`
+	ChannelType   ChannelType     `json:"channelType"           bson:"channelType"` // a family: SMS stands for MMS too
+	Address       string          `json:"address"               bson:"address"`
+	Name          string          `json:"name,omitempty"        bson:"name,omitempty"`       // what they call themselves on this channel
+	Verified      bool            `json:"verified"              bson:"verified"`             // the channel vouches for the address; false for what a website visitor claims
+	OptedOutAt    Millis          `json:"optedOutAt,omitempty"  bson:"optedOutAt,omitempty"` // set while they do not want messages
+	OptOutBy      string          `json:"optOutBy,omitempty"    bson:"optOutBy,omitempty"`   // the word or code that set it
+	Aliases       []IdentityAlias `json:"aliases,omitempty"    bson:"aliases,omitempty"`     // other addresses that are the same as this one
+	ExternalIDs   []ExternalID    `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
+	LastSeenAt    Millis          `json:"lastSeenAt,omitempty"  bson:"lastSeenAt,omitempty"`
+	CreatedAt     Millis          `json:"createdAt"             bson:"createdAt"`
+	SchemaVersion SchemaVersion   `json:"schemaVersion"         bson:"schemaVersion"`
 }
 
 // Validate reports what is wrong as ErrInvalid.
@@ -81,8 +82,48 @@ func (i ContactIdentity) Validate() error {
 	bad.require(ValidID(i.ContactID), "contactId", "must be an id")
 	bad.require(i.ChannelType.Valid() && i.ChannelType == i.ChannelType.Family(), "channelType", "must be a channel family")
 	bad.require(i.Address != "" && len(i.Address) <= 255, "address", "must be 1 to 255 bytes")
+	bad.require(len(i.Aliases) <= MaxAliases, "aliases", "must be at most 20")
+	for _, a := range i.Aliases {
+		bad.nest("aliases", a.Validate())
+	}
 	bad.nest("schemaVersion", i.SchemaVersion.Validate())
 	return bad.err("contact identity")
+}
+
+// MaxAliases is how many aliases an identity can have.
+const MaxAliases = 20
+
+// AliasKind is why an address stands for another one.
+type AliasKind string
+
+// The kinds of alias.
+const (
+	AliasFormer  AliasKind = "former"  // the address that it had before
+	AliasVariant AliasKind = "variant" // another way to write it, by national rules: +521… and +52…, Brazil's ninth digit
+	AliasUserID  AliasKind = "user_id" // the carrier's own id of the person, such as WhatsApp's business-scoped user id
+	AliasLinked  AliasKind = "linked"  // an address that came with one that was known already
+)
+
+// AliasKinds lists every kind of alias.
+var AliasKinds = []AliasKind{AliasFormer, AliasVariant, AliasUserID, AliasLinked}
+
+// Valid reports whether k is one of AliasKinds.
+func (k AliasKind) Valid() bool { return isOneOf(k, AliasKinds) }
+
+// IdentityAlias is an address that stands for an identity beside its own, on the same channel family. An address is one
+// identity's in an organisation, be it its own or an alias.
+type IdentityAlias struct {
+	Address string    `json:"address" bson:"address"`
+	Kind    AliasKind `json:"kind"    bson:"kind"`
+	At      Millis    `json:"at"      bson:"at"` // since when it is known
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (a IdentityAlias) Validate() error {
+	bad := invalid{}
+	bad.require(a.Address != "" && len(a.Address) <= 255, "address", "must be 1 to 255 bytes")
+	bad.require(a.Kind.Valid(), "kind", "must be former, variant, user_id or linked")
+	return bad.err("alias")
 }
 
 // ConsentUpdate changes whether an identity wants messages. (Seed: UpdateConsentParams.)

@@ -41,12 +41,14 @@ type MediaConvertJob struct {
 	MediaID       string                `json:"mediaId"              bson:"mediaId"` // what is converted
 	FromType      string                `json:"fromType"             bson:"fromType"`
 	ToType        string                `json:"toType"               bson:"toType"`
-	Status        MediaConvertJobStatus `json:"status,omitempty"     bson:"status,omitempty"`   // empty: not ended
-	ResultID      string                `json:"resultId,omitempty"   bson:"resultId,omitempty"` // the converted file
+	ExternalJobID string                `json:"externalJobId,omitempty" bson:"externalJobId,omitempty"` // of the service that converts; empty: we do. Unique in the organisation
+	Status        MediaConvertJobStatus `json:"status,omitempty"     bson:"status,omitempty"`           // empty: not ended. What it is then stays
+	ResultID      string                `json:"resultId,omitempty"   bson:"resultId,omitempty"`         // the converted file
 	Attempts      int                   `json:"attempts"             bson:"attempts"`
 	Error         string                `json:"error,omitempty"      bson:"error,omitempty"`
 	CreatedAt     Millis                `json:"createdAt"            bson:"createdAt"`
 	EndedAt       Millis                `json:"endedAt,omitempty"    bson:"endedAt,omitempty"`
+	Version       int64                 `json:"version"              bson:"version"`
 	SchemaVersion SchemaVersion         `json:"schemaVersion"        bson:"schemaVersion"`
 }
 
@@ -59,8 +61,41 @@ func (j MediaConvertJob) Validate() error {
 	bad.require(ValidID(j.MediaID), "mediaId", "must be an id")
 	bad.require(j.FromType != "", "fromType", "is required")
 	bad.require(j.ToType != "", "toType", "is required")
+	bad.require(len(j.ExternalJobID) <= 255, "externalJobId", "must be at most 255 bytes")
 	bad.require(j.Status == "" || j.Status.Valid(), "status", "must be Complete, Failed or Incompatible")
 	bad.require(j.Status != ConvertComplete || ValidID(j.ResultID), "resultId", "must be an id once the job is complete")
 	bad.nest("schemaVersion", j.SchemaVersion.Validate())
 	return bad.err("media conversion job")
+}
+
+// MediaFile is the record of a file that we keep: one that a message brought or takes, or that came of a conversion.
+type MediaFile struct {
+	ID            string        `json:"id"                 bson:"_id"` // MediaReference.ID of messages that have it
+	Tenant        Tenant        `json:"tenant"             bson:"tenant"`
+	MessageID     string        `json:"messageId"          bson:"messageId"` // empty until a message has it
+	Type          MediaType     `json:"type"               bson:"type"`
+	ContentType   string        `json:"contentType"        bson:"contentType"`        // MIME, as sniffed
+	Size          int64         `json:"size"               bson:"size"`               // bytes
+	SHA256        string        `json:"sha256"             bson:"sha256"`             // lower-case hex
+	FileName      string        `json:"fileName,omitempty" bson:"fileName,omitempty"` // a label only; hostile text
+	FromID        string        `json:"fromId,omitempty"   bson:"fromId,omitempty"`   // the file that it was converted from
+	Version       int64         `json:"version"            bson:"version"`
+	CreatedAt     Millis        `json:"createdAt"          bson:"createdAt"`
+	SchemaVersion SchemaVersion `json:"schemaVersion"      bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (f MediaFile) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(f.ID), "id", "must be an id")
+	bad.nest("tenant", f.Tenant.Validate())
+	bad.require(f.MessageID == "" || ValidID(f.MessageID), "messageId", "must be an id")
+	bad.require(f.Type.Valid(), "type", "must be image, video, audio or document")
+	bad.require(f.ContentType != "" && len(f.ContentType) <= 255, "contentType", "must be 1 to 255 bytes")
+	bad.require(f.Size >= 0, "size", "must not be negative")
+	bad.require(len(f.SHA256) == 64 && isHex(f.SHA256), "sha256", "must be 64 hex digits")
+	bad.require(len(f.FileName) <= 255, "fileName", "must be at most 255 bytes")
+	bad.require(f.FromID == "" || ValidID(f.FromID), "fromId", "must be an id")
+	bad.nest("schemaVersion", f.SchemaVersion.Validate())
+	return bad.err("file")
 }

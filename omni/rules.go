@@ -19,6 +19,11 @@ func validName(s string) bool {
 		strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
+// validText reports whether s can be kept as text: it may be empty.
+func validText(s string) bool {
+	return len(s) <= MaxText && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
 func validEmail(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	return at > 0 && at < len(s)-1 && len(s) <= 254 && s == strings.ToLower(s) && utf8.ValidString(s) &&

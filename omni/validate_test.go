@@ -8,6 +8,7 @@ import (
 	"go/types"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -129,7 +130,7 @@ func validGroup() omni.DigitalChannelGroup {
 }
 
 func tables() []table {
-	return []table{
+	return append(recordTables(), []table{
 		tableOf(org, []func(*omni.Tenant){func(t *omni.Tenant) { t.UserID = idB }},
 			rule[omni.Tenant]{"organisationId", func(t *omni.Tenant) { t.OrganisationID = "" }},
 			rule[omni.Tenant]{"userId", func(t *omni.Tenant) { t.UserID = badID }},
@@ -340,6 +341,7 @@ func tables() []table {
 			rule[omni.MediaConvertJob]{"tenant.organisationId", func(j *omni.MediaConvertJob) { j.Tenant = omni.Tenant{} }},
 			rule[omni.MediaConvertJob]{"messageId", func(j *omni.MediaConvertJob) { j.MessageID = "" }},
 			rule[omni.MediaConvertJob]{"mediaId", func(j *omni.MediaConvertJob) { j.MediaID = "" }},
+			rule[omni.MediaConvertJob]{"externalJobId", func(j *omni.MediaConvertJob) { j.ExternalJobID = long256 }},
 			rule[omni.MediaConvertJob]{"fromType", func(j *omni.MediaConvertJob) { j.FromType = "" }},
 			rule[omni.MediaConvertJob]{"toType", func(j *omni.MediaConvertJob) { j.ToType = "" }},
 			rule[omni.MediaConvertJob]{"status", func(j *omni.MediaConvertJob) { j.Status = "Done" }},
@@ -406,6 +408,10 @@ func tables() []table {
 		}, nil,
 			rule[omni.ContactIdentity]{"id", func(i *omni.ContactIdentity) { i.ID = "" }},
 			rule[omni.ContactIdentity]{"tenant.organisationId", func(i *omni.ContactIdentity) { i.Tenant = omni.Tenant{} }},
+			rule[omni.ContactIdentity]{"aliases", func(i *omni.ContactIdentity) {
+				i.Aliases = slices.Repeat([]omni.IdentityAlias{{Address: "+1", Kind: omni.AliasFormer}}, omni.MaxAliases+1)
+			}},
+			rule[omni.ContactIdentity]{"aliases.address", func(i *omni.ContactIdentity) { i.Aliases = []omni.IdentityAlias{{Kind: omni.AliasFormer}} }},
 			rule[omni.ContactIdentity]{"contactId", func(i *omni.ContactIdentity) { i.ContactID = "" }},
 			rule[omni.ContactIdentity]{"channelType", func(i *omni.ContactIdentity) { i.ChannelType = omni.ChannelMMS }},
 			rule[omni.ContactIdentity]{"channelType", func(i *omni.ContactIdentity) { i.ChannelType = "" }},
@@ -534,7 +540,7 @@ func tables() []table {
 			rule[omni.WorkflowSteps]{"name", func(w *omni.WorkflowSteps) { w.Name = "" }},
 			rule[omni.WorkflowSteps]{"result", func(w *omni.WorkflowSteps) { w.Result = "200" }},
 		),
-	}
+	}...)
 }
 
 func TestValidate(t *testing.T) {

@@ -42,3 +42,54 @@ func (w WorkflowSteps) Validate() error {
 	bad.require(w.Result.Valid(), "result", "is not a workflow result")
 	return bad.err("workflow step")
 }
+
+// Workflow is a set of rules that messages go through, in versions of which at most one is active. Its name is unique in
+// the organisation, whatever the case of its letters.
+type Workflow struct {
+	ID            string        `json:"id"                bson:"_id"`
+	Tenant        Tenant        `json:"tenant"            bson:"tenant"`
+	GroupID       string        `json:"groupId,omitempty" bson:"groupId,omitempty"` // whose messages go through it; empty: all
+	Name          string        `json:"name"              bson:"name"`
+	ActiveVersion int64         `json:"activeVersion"     bson:"activeVersion"` // Number of the WorkflowVersion in use; 0: none
+	Version       int64         `json:"version"           bson:"version"`
+	CreatedAt     Millis        `json:"createdAt"         bson:"createdAt"`
+	UpdatedAt     Millis        `json:"updatedAt"         bson:"updatedAt"`
+	SchemaVersion SchemaVersion `json:"schemaVersion"     bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (w Workflow) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(w.ID), "id", "must be an id")
+	bad.nest("tenant", w.Tenant.Validate())
+	bad.require(w.GroupID == "" || ValidID(w.GroupID), "groupId", "must be an id")
+	bad.require(validName(w.Name), "name", nameRule)
+	bad.require(w.ActiveVersion >= 0, "activeVersion", "must not be negative")
+	bad.nest("schemaVersion", w.SchemaVersion.Validate())
+	return bad.err("workflow")
+}
+
+// WorkflowVersion is one state of a workflow's rules. It never changes: an edit makes the next one.
+type WorkflowVersion struct {
+	ID            string        `json:"id"                bson:"_id"`
+	Tenant        Tenant        `json:"tenant"            bson:"tenant"` // UserID: who wrote it
+	WorkflowID    string        `json:"workflowId"        bson:"workflowId"`
+	Number        int64         `json:"number"            bson:"number"`     // from 1; unique in the workflow
+	Definition    RawJSON       `json:"definition"        bson:"definition"` // conditions and steps
+	Comment       string        `json:"comment,omitempty" bson:"comment,omitempty"`
+	CreatedAt     Millis        `json:"createdAt"         bson:"createdAt"`
+	SchemaVersion SchemaVersion `json:"schemaVersion"     bson:"schemaVersion"`
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (w WorkflowVersion) Validate() error {
+	bad := invalid{}
+	bad.require(ValidID(w.ID), "id", "must be an id")
+	bad.nest("tenant", w.Tenant.Validate())
+	bad.require(ValidID(w.WorkflowID), "workflowId", "must be an id")
+	bad.require(w.Number >= 1, "number", "must be 1 or more")
+	bad.require(w.Definition != "" && validRawJSON(w.Definition), "definition", rawJSONRule)
+	bad.require(len(w.Comment) <= 2000, "comment", "must be at most 2000 bytes")
+	bad.nest("schemaVersion", w.SchemaVersion.Validate())
+	return bad.err("workflow version")
+}

@@ -91,6 +91,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiContacts()
 	s.apiInteractions()
 	s.apiMessages()
+	s.apiSearch()
 	s.apiAudit()
 	s.apiLiveChat()
 }

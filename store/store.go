@@ -45,9 +45,14 @@ type Store interface {
 	CarrierAccounts
 	Channels
 	Contacts
+	Consents
+	Aliases
+	ExternalIDs
 	Interactions
 	Messages
+	Reactions
 	Inbox
+	Deliveries
 	Fragments
 	Outbox
 	Media
@@ -55,9 +60,14 @@ type Store interface {
 	Idempotency
 	Audit
 	Doors
+	Desk
+	Rules
+	Files
+	Search
+	Moving
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,
-	// set-aside webhooks, fragments. It returns how many records went.
+	// set-aside webhooks, fragments, deliveries. It returns how many records went.
 	Sweep(ctx context.Context, now omni.Millis) (int, error)
 	// Ping reports whether the store can read and write now.
 	Ping(ctx context.Context) error
@@ -151,7 +161,10 @@ type Channels interface {
 // Contacts keeps contacts and their identities.
 type Contacts interface {
 	// ResolveIdentity finds the identity of (family, address) or creates it, with a new contact, from the ids given
-	// in want: of any number of callers at the same instant one creates. created tells which happened.
+	// in want: of any number of callers at the same instant one creates. created tells which happened. An address is that
+	// of an identity or one of its aliases (Aliases); want.Aliases are looked for too, in order, if the address itself is
+	// not there. What is new of address and aliases is added to the aliases of what is found, but for those that are another
+	// identity's, and for more than omni.MaxAliases.
 	// A name in want that differs from the stored identity's replaces it; a contact without a name takes it.
 	ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.ContactIdentity) (c omni.Contact, i omni.ContactIdentity, created bool, err error)
 	Identity(ctx context.Context, t omni.Tenant, id string) (omni.ContactIdentity, error)

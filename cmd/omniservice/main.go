@@ -22,6 +22,12 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (default)."`
 	User        userCmd        `cmd:"" help:"Users: create."`
 	Apikey      apikeyCmd      `cmd:"" help:"API keys: create."`
+	Export      exportCmd      `cmd:"" help:"Write all data, files included, into one stream, to move them to another store."`
+	Import      importCmd      `cmd:"" help:"Read what export wrote into an empty store."`
+	Backup      backupCmd      `cmd:"" help:"Copy all data of an embedded store, while the gateway runs or not; or check such a copy."`
+	Restore     restoreCmd     `cmd:"" help:"Take the data from a backup. The gateway must not be running."`
+	Migrate     migrateCmd     `cmd:"" help:"Bring the store up to date, or make it. The gateway does so at its start too."`
+	Doctor      doctorCmd      `cmd:"" help:"Look at store, key, folders and settings, and say what is wrong and what to do. Exit code 1 if something is."`
 	Simulate    simulateCmd    `cmd:"" help:"Play a customer: post signed webhooks of the Test carrier to a running gateway."`
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the REST API."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running gateway whether it is ready; exit code 0 if it is."`

@@ -32,7 +32,7 @@ func source(t *testing.T) doccheck.Source {
 func documents(t *testing.T) []doccheck.Model {
 	t.Helper()
 	var all []doccheck.Model
-	for _, name := range []string{"message", "channel", "contact", "workflow", "access"} {
+	for _, name := range []string{"message", "channel", "contact", "workflow", "access", "desk"} {
 		models, err := doccheck.ReadDocument(filepath.Join(root, "docs", "models", name+"-models.md"))
 		require.NoError(t, err)
 		require.NotEmpty(t, models, name)
@@ -170,7 +170,7 @@ func TestEnumsAreComplete(t *testing.T) {
 		}
 		require.Equal(t, constants, s.Lists[m.Name], "%s: constants, and the variable that lists them", m.Name)
 	}
-	require.Equal(t, 19, enums)
+	require.Equal(t, 26, enums)
 }
 
 func TestDifferencesAreFound(t *testing.T) {

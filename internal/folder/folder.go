@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path"
 	"regexp"
@@ -45,6 +46,15 @@ func Open(path string) (*Folder, error) {
 		return nil, fmt.Errorf("clean folder: %w", err)
 	}
 	return f, nil
+}
+
+// Look opens the folder at path, which has to be there, for looking: nothing is made or removed.
+func Look(path string) (*Folder, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{root}, nil
 }
 
 // clean removes what a crash left half written.
@@ -127,6 +137,73 @@ func (f *Folder) Open(_ context.Context, owner, sum string) (io.ReadSeekCloser, 
 		return nil, fmt.Errorf("open file: %w", err)
 	}
 	return r, nil
+}
+
+// File is a file that is there.
+type File struct {
+	Owner string
+	Sum   string
+	Size  int64 // bytes
+}
+
+// All gives the files after one, or all after the zero File, by owner and then by sum. Files that are put meanwhile may
+// be left out.
+func (f *Folder) All(after File) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		owners, err := f.names(".")
+		for _, owner := range owners {
+			if owner < after.Owner || owner == incoming || !validOwner.MatchString(owner) {
+				continue
+			}
+			if !f.allOf(owner, after, yield) {
+				return
+			}
+		}
+		if err != nil {
+			yield(File{}, fmt.Errorf("list files: %w", err))
+		}
+	}
+}
+
+// allOf gives an owner's files, until yield wants no more or something fails.
+func (f *Folder) allOf(owner string, after File, yield func(File, error) bool) bool {
+	fail := func(err error) bool {
+		yield(File{}, fmt.Errorf("list files of %s: %w", owner, err))
+		return false
+	}
+	parts, err := f.names(owner)
+	if err != nil {
+		return fail(err)
+	}
+	for _, part := range parts {
+		sums, err := f.names(path.Join(owner, part))
+		if err != nil {
+			return fail(err)
+		}
+		for _, sum := range sums {
+			if !validSum.MatchString(sum) || owner == after.Owner && sum <= after.Sum {
+				continue
+			}
+			info, err := f.root.Stat(path.Join(owner, part, sum))
+			if err != nil {
+				return fail(err)
+			}
+			if !yield(File{owner, sum, info.Size()}, nil) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// names lists a directory, sorted.
+func (f *Folder) names(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(f.root.FS(), dir)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
 }
 
 // place spreads an owner's files over 256 directories.

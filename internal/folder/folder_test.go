@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -142,4 +144,36 @@ func TestNothingIsLeftOfAFailure(t *testing.T) {
 	require.NoError(t, os.WriteFile(notADirectory, nil, 0o600))
 	_, err = folder.Open(notADirectory)
 	require.Error(t, err)
+}
+
+func TestFilesAreListedInOrder(t *testing.T) {
+	t.Parallel()
+	f := open(t, t.TempDir())
+	var want []folder.File
+	for _, owner := range []string{"org-2", "org-1", "org-10"} {
+		for n := range 20 {
+			sum, size, err := f.Put(t.Context(), owner, strings.NewReader(strings.Repeat("x", n)))
+			require.NoError(t, err)
+			want = append(want, folder.File{Owner: owner, Sum: sum, Size: size})
+		}
+	}
+	slices.SortFunc(want, func(a, b folder.File) int { return strings.Compare(a.Owner+" "+a.Sum, b.Owner+" "+b.Sum) })
+	list := func(after folder.File) []folder.File {
+		var got []folder.File
+		for file, err := range f.All(after) {
+			require.NoError(t, err)
+			got = append(got, file)
+		}
+		return got
+	}
+	require.Equal(t, want, list(folder.File{}))
+	for i, file := range want {
+		require.Equal(t, len(want)-1-i, len(list(file)))
+	}
+	for file, err := range f.All(folder.File{}) {
+		require.NoError(t, err)
+		require.Equal(t, want[0], file)
+		break
+	}
+	require.Empty(t, slices.Collect(maps.Keys(maps.Collect(open(t, t.TempDir()).All(folder.File{})))))
 }

@@ -41,6 +41,7 @@ var Roles = map[string][]omni.Role{
 	"interaction-claim": staff, "interaction-release": staff, "interaction-resolve": staff, "interaction-reopen": staff,
 	"interaction-assign": staff, "interaction-read": staff, "interaction-typing": staff,
 	"message-send": staff, "message-get": staff,
+	"search":     staff,
 	"audit-list": admins,
 
 	"livechat-widget":        everyone,

@@ -142,6 +142,10 @@ func BenchmarkAppendMessage(b *testing.B) {
 				_, err := s.AppendMessage(b.Context(), w.t, w.message(w.talks[n%len(w.talks)]))
 				return err
 			})
+			// How late the last of them can be found.
+			begun := time.Now()
+			waitFor(b, "all is indexed", func() bool { return s.upToDate(b, int64(b.N)) })
+			b.ReportMetric(float64(time.Since(begun).Milliseconds()), "index-behind-ms")
 		})
 	}
 }

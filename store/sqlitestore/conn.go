@@ -109,10 +109,46 @@ func queryAll[T any](ctx context.Context, c *conn, id stmt, scan func(scanner) (
 	return all, nil
 }
 
+// ask runs a query that only an operator's command makes, never a request, and returns its rows as texts.
+func (c *conn) ask(ctx context.Context, query string) ([][]string, error) {
+	rows, err := c.sql.QueryContext(ctx, query)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, wrap(err)
+	}
+	var all [][]string
+	for rows.Next() {
+		row := make([]sql.NullString, len(names))
+		to := make([]any, len(names))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			return nil, wrap(err)
+		}
+		texts := make([]string, len(names))
+		for i := range row {
+			texts[i] = row[i].String
+		}
+		all = append(all, texts)
+	}
+	return all, wrap(rows.Err())
+}
+
 // Scan functions of single columns.
 func scanText(r scanner) (s string, err error)  { return s, r.Scan(&s) }
 func scanInt(r scanner) (n int64, err error)    { return n, r.Scan(&n) }
 func scanBytes(r scanner) (b []byte, err error) { return b, r.Scan(&b) }
+
+// busy reports whether err says that another connection has the lock.
+func busy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY
+}
 
 // wrap gives a driver's error the kind that callers act on.
 func wrap(err error) error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"omniservice/omni"
 	"omniservice/store"
@@ -37,9 +38,20 @@ type resolved struct {
 	created  bool
 }
 
-// lookUp finds the identity of want's address, with its contact.
-func lookUp(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdentity) (resolved, error) {
-	return queryOne(ctx, c, sqlIdentityAndContact, func(r scanner) (v resolved, err error) {
+// lookUp finds the identity of want's address, else of its first alias that is known, with its contact.
+func lookUp(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdentity) (r resolved, err error) {
+	r, err = lookUpAddress(ctx, c, t, want.ChannelType, want.Address)
+	for _, a := range want.Aliases {
+		if !errors.Is(err, omni.ErrNotFound) {
+			return r, err
+		}
+		r, err = lookUpAddress(ctx, c, t, want.ChannelType, a.Address)
+	}
+	return r, err
+}
+
+func lookUpAddress(ctx context.Context, c *conn, t omni.Tenant, family omni.ChannelType, address string) (resolved, error) {
+	scan := func(r scanner) (v resolved, err error) {
 		var identity, contact []byte
 		if err := r.Scan(&identity, &v.identity.consentAt, &contact); err != nil {
 			return v, err
@@ -48,7 +60,20 @@ func lookUp(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdenti
 			return v, err
 		}
 		return v, json.Unmarshal(contact, &v.contact)
-	}, t.OrganisationID, string(want.ChannelType), want.Address)
+	}
+	r, err := queryOne(ctx, c, sqlIdentityAndContact, scan, t.OrganisationID, string(family), address)
+	if errors.Is(err, omni.ErrNotFound) {
+		r, err = queryOne(ctx, c, sqlIdentityAndContactByAlias, scan, t.OrganisationID, string(family), address)
+	}
+	return r, err
+}
+
+// known reports whether want has nothing new to say.
+func (r *resolved) known(want omni.ContactIdentity) bool {
+	return r.named(want) && hasAddress(r.identity.ContactIdentity, want.Address) &&
+		!slices.ContainsFunc(want.Aliases, func(a omni.IdentityAlias) bool {
+			return !hasAddress(r.identity.ContactIdentity, a.Address)
+		})
 }
 
 // named reports whether a name in want changes nothing.
@@ -66,7 +91,7 @@ func (s *Store) ResolveIdentity(ctx context.Context, t omni.Tenant, want omni.Co
 		return fail(omni.ErrNotFound)
 	}
 	r, err := read(ctx, s, func(ctx context.Context, c *conn) (resolved, error) { return lookUp(ctx, c, t, want) })
-	if errors.Is(err, omni.ErrNotFound) || err == nil && !r.named(want) {
+	if errors.Is(err, omni.ErrNotFound) || err == nil && !r.known(want) {
 		r, err = write(ctx, s, func(ctx context.Context, c *conn) (resolved, error) { return resolve(ctx, c, t, want) })
 	}
 	if err != nil {
@@ -80,14 +105,24 @@ func resolve(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdent
 	if errors.Is(err, omni.ErrNotFound) {
 		return makeIdentity(ctx, c, t, want)
 	}
-	if err != nil || r.named(want) {
+	if err != nil {
 		return r, err
 	}
-	if r.identity.Name != want.Name {
-		r.identity.Name = want.Name
+	aliases := append([]omni.IdentityAlias{{Address: want.Address, Kind: omni.AliasLinked, At: want.CreatedAt}}, want.Aliases...)
+	changed, err := withAliases(ctx, c, t, &r.identity.ContactIdentity, aliases)
+	if err != nil {
+		return r, err
+	}
+	if !r.named(want) && r.identity.Name != want.Name {
+		r.identity.Name, changed = want.Name, true
+	}
+	if changed {
 		if err := putIdentity(ctx, c, r.identity); err != nil {
 			return r, err
 		}
+	}
+	if r.named(want) {
+		return r, nil
 	}
 	if r.contact.Name == "" {
 		r.contact.Name = want.Name
@@ -106,6 +141,11 @@ func resolve(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdent
 
 // makeIdentity stores want, and its contact if that is not there.
 func makeIdentity(ctx context.Context, c *conn, t omni.Tenant, want omni.ContactIdentity) (resolved, error) {
+	aliases := want.Aliases
+	want.Aliases = nil
+	if _, err := withAliases(ctx, c, t, &want, aliases); err != nil {
+		return resolved{}, err
+	}
 	r := resolved{identity: identityRow{ContactIdentity: want}, created: true}
 	identity, err := json.Marshal(want)
 	if err != nil {
@@ -143,7 +183,11 @@ func (s *Store) Identity(ctx context.Context, t omni.Tenant, id string) (omni.Co
 
 // IdentityByAddress implements store.Store.
 func (s *Store) IdentityByAddress(ctx context.Context, t omni.Tenant, family omni.ChannelType, address string) (omni.ContactIdentity, error) {
-	return door(ctx, s, "identity by address", sqlIdentityByAddress, scanIdentity, t.OrganisationID, string(family.Family()), address)
+	i, err := read(ctx, s, func(ctx context.Context, c *conn) (identityRow, error) { return atAddress(ctx, c, t, family, address) })
+	if err != nil {
+		return omni.ContactIdentity{}, fmt.Errorf("find identity by address: %w", err)
+	}
+	return i.ContactIdentity, nil
 }
 
 // Identities implements store.Store.
@@ -180,7 +224,7 @@ func (s *Store) SetConsent(ctx context.Context, u omni.ConsentUpdate) (omni.Cont
 	changed := false
 	i, err := write(ctx, s, func(ctx context.Context, c *conn) (omni.ContactIdentity, error) {
 		changed = false
-		i, err := queryOne(ctx, c, sqlIdentityByAddress, scanIdentityRow, u.Tenant.OrganisationID, string(u.ChannelType.Family()), u.Address)
+		i, err := atAddress(ctx, c, u.Tenant, u.ChannelType, u.Address)
 		if err != nil {
 			return i.ContactIdentity, err
 		}

@@ -17,10 +17,11 @@ type queued[T any] struct {
 	item T
 }
 
-// inboxDoc encodes a record without its body, which has a column: JSON would make it a third longer.
+// inboxDoc encodes a record without what has a column. For the body JSON would make it a third longer.
 func inboxDoc(r store.InboxRecord) (doc, body []byte, err error) {
 	body = r.Raw.Body
 	r.Raw.Body = nil
+	r.Attempts, r.NotBefore, r.LastError = 0, 0, ""
 	doc, err = json.Marshal(r)
 	return doc, body, err
 }
@@ -159,17 +160,22 @@ func scanAside(r scanner) (a store.SetAside, err error) {
 	return a, err
 }
 
+func asideArgs(a store.SetAside) ([]any, error) {
+	body := a.Record.Raw.Body
+	a.Record.Raw.Body = nil
+	doc, err := json.Marshal(a)
+	return []any{a.Record.ID, a.Record.Tenant.OrganisationID, int64(a.At), int64(a.ExpiresAt), doc, body}, err
+}
+
 // PutAside implements store.Store.
 func (s *Store) PutAside(ctx context.Context, a store.SetAside) error {
 	r := a.Record
-	body := r.Raw.Body
-	a.Record.Raw.Body = nil
-	doc, err := json.Marshal(a)
+	args, err := asideArgs(a)
 	if err != nil {
 		return fmt.Errorf("set aside %s: %w", r.ID, err)
 	}
 	err = writeOnly(ctx, s, func(ctx context.Context, c *conn) error {
-		if err := oneRow(c.exec(ctx, sqlAsidePut, r.ID, r.Tenant.OrganisationID, int64(a.At), int64(a.ExpiresAt), doc, body)); err != nil {
+		if err := oneRow(c.exec(ctx, sqlAsidePut, args...)); err != nil {
 			return err
 		}
 		_, err := c.exec(ctx, sqlInboxDone, r.ID)

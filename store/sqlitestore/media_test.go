@@ -10,7 +10,7 @@ import (
 	"omniservice/store"
 )
 
-// TestFilesOfOlderMessagesAreFetchedToo takes a database back to before files were fetched, and opens it again.
+// TestFilesOfOlderMessagesAreFetchedToo takes a database back to before files were fetched, and runs the migration again.
 func TestFilesOfOlderMessagesAreFetchedToo(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "omni.db")
@@ -36,13 +36,15 @@ func TestFilesOfOlderMessagesAreFetchedToo(t *testing.T) {
 	mixed := send(omni.Inbound, film, ready)
 	send(omni.Outbound, image)
 
+	steps, err := migrations()
+	require.NoError(t, err)
 	c := <-s.writer
-	_, err = c.sql.ExecContext(t.Context(), "DROP TABLE pending_media; DELETE FROM schema_migrations WHERE version > 1")
+	_, err = c.sql.ExecContext(t.Context(), "DROP TABLE pending_media")
+	require.NoError(t, err)
+	_, err = c.sql.ExecContext(t.Context(), steps[1].sql)
 	require.NoError(t, err)
 	s.writer <- c
-	require.NoError(t, s.Close())
 
-	s = open(t, path)
 	all := make([]int, store.Partitions)
 	for n := range all {
 		all[n] = n

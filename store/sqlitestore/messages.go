@@ -97,7 +97,7 @@ func newAppending(m omni.ServiceMessage) (*appending, error) {
 		answered: m.Direction == omni.Outbound && m.Tenant.UserID != "",
 	}
 	if m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat {
-		a.outbox = m.Channel.DigitalChannelID + "|" + m.To.Address
+		a.outbox = recipientKey(m)
 	}
 	if a.inbound {
 		for n, f := range m.Payload.Files() {
@@ -107,6 +107,11 @@ func newAppending(m omni.ServiceMessage) (*appending, error) {
 		}
 	}
 	return a, nil
+}
+
+// recipientKey is what messages have in common of which one is sent at a time.
+func recipientKey(m omni.ServiceMessage) string {
+	return m.Channel.DigitalChannelID + "|" + m.To.Address
 }
 
 // AppendMessage implements store.Store.

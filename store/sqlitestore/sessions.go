@@ -21,18 +21,29 @@ func scanSession(r scanner) (s omni.Session, err error) {
 	return s, json.Unmarshal(previous, &s.PreviousHashes)
 }
 
+// sessionArgs are the values of sessionCols.
+func sessionArgs(n omni.Session) ([]any, error) {
+	previous, err := json.Marshal(n.PreviousHashes)
+	return []any{
+		n.ID, n.OrganisationID, n.UserID, n.RefreshHash, previous, int64(n.CreatedAt), int64(n.ExpiresAt), int64(n.EndedAt),
+	}, err
+}
+
+func scanToken(r scanner) (o omni.OneTimeToken, err error) {
+	return o, r.Scan(&o.Hash, &o.OrganisationID, &o.UserID, &o.Purpose, &o.ExpiresAt)
+}
+
 // CreateSession implements store.Store.
 func (s *Store) CreateSession(ctx context.Context, t omni.Tenant, n omni.Session) error {
 	if n.OrganisationID != t.OrganisationID {
 		return fmt.Errorf("create session %s: organisation: %w", n.ID, omni.ErrNotFound)
 	}
-	previous, err := json.Marshal(n.PreviousHashes)
+	args, err := sessionArgs(n)
 	if err != nil {
 		return fmt.Errorf("create session %s: %w", n.ID, err)
 	}
 	err = writeOnly(ctx, s, func(ctx context.Context, c *conn) error {
-		_, err := c.exec(ctx, sqlSessionInsert, n.ID, n.OrganisationID, n.UserID, n.RefreshHash, previous,
-			int64(n.CreatedAt), int64(n.ExpiresAt), int64(n.EndedAt))
+		_, err := c.exec(ctx, sqlSessionInsert, args...)
 		if !errors.Is(err, omni.ErrConflict) {
 			return err
 		}
@@ -125,9 +136,7 @@ func (s *Store) PutOneTimeToken(ctx context.Context, t omni.Tenant, o omni.OneTi
 // TakeOneTimeToken implements store.Store.
 func (s *Store) TakeOneTimeToken(ctx context.Context, hash string, now omni.Millis) (omni.OneTimeToken, error) {
 	o, err := write(ctx, s, func(ctx context.Context, c *conn) (omni.OneTimeToken, error) {
-		return queryOne(ctx, c, sqlTokenTake, func(r scanner) (o omni.OneTimeToken, err error) {
-			return o, r.Scan(&o.Hash, &o.OrganisationID, &o.UserID, &o.Purpose, &o.ExpiresAt)
-		}, hash, int64(now))
+		return queryOne(ctx, c, sqlTokenTake, scanToken, hash, int64(now))
 	})
 	if err != nil {
 		return omni.OneTimeToken{}, fmt.Errorf("take one-time token: %w", err)

@@ -11,6 +11,7 @@ const (
 	sqlBeginRead
 	sqlCommit
 	sqlRollback
+	sqlBusySoon
 	sqlSchemaVersion
 	sqlSchemaAdd
 	sqlPing
@@ -146,6 +147,29 @@ const (
 	sqlMediaRetry
 	sqlMediaNext
 
+	sqlSearchMessages
+	sqlSearchContacts
+	sqlSearchTimesFrom
+	sqlSearchTimesUntil
+	sqlSearchTimesPut
+	sqlSearchProgress
+	sqlSearchLag
+	sqlSearchNew
+	sqlSearchAbove
+	sqlSearchOld
+	sqlSearchBelow
+	sqlSearchMessage
+	sqlSearchMessagePut
+	sqlSearchMessageDrop
+	sqlSearchAgain
+	sqlSearchAgainDone
+	sqlSearchContact
+	sqlSearchContactsChanged
+	sqlSearchContactPut
+	sqlSearchContactDrop
+	sqlSearchContactDone
+	sqlSearchContactGone
+
 	sqlLockAcquire
 	sqlLockRelease
 	sqlKeyReserve
@@ -156,12 +180,77 @@ const (
 	sqlAudit
 	sqlAuditList
 
-	stmtCount
+	sqlDumpOrganisations
+	sqlDumpUsers
+	sqlDumpSessions
+	sqlDumpTokens
+	sqlDumpAPIKeys
+	sqlDumpGroups
+	sqlDumpFolders
+	sqlDumpAccounts
+	sqlDumpChannels
+	sqlDumpContacts
+	sqlDumpIdentities
+	sqlDumpConsents
+	sqlDumpMessages
+	sqlDumpInteractions
+	sqlDumpReactions
+	sqlDumpEarly
+	sqlDumpInbox
+	sqlDumpAside
+	sqlDumpFragments
+	sqlDumpKeys
+	sqlDumpAudits
+	sqlDumpDeliveries
+	sqlLoadOrganisation
+	sqlLoadUser
+	sqlLoadSession
+	sqlLoadToken
+	sqlLoadAPIKey
+	sqlLoadGroup
+	sqlLoadFolder
+	sqlLoadAccount
+	sqlLoadChannel
+	sqlLoadContact
+	sqlLoadIdentity
+	sqlLoadMessage
+	sqlLoadSequence
+	sqlLoadOutbox
+	sqlLoadOutboxBehind
+	sqlLoadMediaDrop
+	sqlLoadMedia
+	sqlLoadInteraction
+	sqlLoadInbox
+	sqlLoadAside
+	sqlLoadFragment
+	sqlLoadKey
+	sqlLoadAudit
+	sqlLoadDelivery
+	sqlMarker
+	sqlMarkerSet
+	sqlMarkerDrop
+
+	sqlInspectLeases
+	sqlInspectInbox
+	sqlInspectInboxFailed
+	sqlInspectInboxOldest
+	sqlInspectOutbox
+	sqlInspectOutboxFailed
+	sqlInspectOutboxOldest
+	sqlInspectMedia
+	sqlInspectMediaFailed
+	sqlInspectMediaOldest
+	sqlInspectAside
+	sqlInspectAsideOldest
+	sqlInspectExpired
+
+	sqlPlain // those of plain records begin here, and go on in kinds.go
 )
 
-// sqlSchemaTable comes before all else.
+// sqlSchemaTable comes before all else: what the store has of its own, beside the data.
 const sqlSchemaTable = `CREATE TABLE IF NOT EXISTS schema_migrations (
-	version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INT NOT NULL)`
+	version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INT NOT NULL);
+CREATE TABLE IF NOT EXISTS markers (name TEXT PRIMARY KEY, value BLOB NOT NULL)`
 
 const (
 	sessionCols     = `id, org, user_id, refresh_hash, previous, created_at, expires_at, ended_at`
@@ -174,18 +263,21 @@ const (
 	// Items come with their messages.
 	outboxCols = `o.seq, o.attempts, o.not_before, o.sending_at, o.partition, m.` +
 		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
-	mediaCols = `q.seq, q.file, q.attempts, q.not_before, m.` +
+	searchedCols = `m.doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
+	entryCols    = `m.seq, m.org, i.group_id, i.contact_id, ` + searchedCols
+	mediaCols    = `q.seq, q.file, q.attempts, q.not_before, m.` +
 		`doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history`
 )
 
 // Parameters ?1 and ?2 are an id and the organisation, or the organisation alone, wherever a record is named.
 //
 //nolint:gosec // it takes the names of tokens and keys for credentials
-var statements = [stmtCount]string{
+var statements = withRecords([stmtCount]string{
 	sqlBegin:         `BEGIN IMMEDIATE`,
 	sqlBeginRead:     `BEGIN`,
 	sqlCommit:        `COMMIT`,
 	sqlRollback:      `ROLLBACK`,
+	sqlBusySoon:      `PRAGMA busy_timeout = 50`, // milliseconds: see begin
 	sqlSchemaVersion: `SELECT coalesce(max(version), 0) FROM schema_migrations`,
 	sqlSchemaAdd:     `INSERT INTO schema_migrations (version, name, applied_at) VALUES (?1, ?2, unixepoch() * 1000)`,
 	sqlPing:          `INSERT INTO pings (id, n) VALUES (1, 1) ON CONFLICT (id) DO UPDATE SET n = n + 1`,
@@ -396,6 +488,37 @@ var statements = [stmtCount]string{
 	sqlMediaRetry: `UPDATE pending_media SET attempts = attempts + 1, not_before = ?4 WHERE message_id = ?1 AND org = ?2 AND file = ?3`,
 	sqlMediaNext:  `SELECT not_before FROM pending_media WHERE not_before >= 0 AND (?1 >> partition) & 1 ORDER BY not_before LIMIT 1`,
 
+	// What is matched is put together by matchText: ?1. CROSS JOIN keeps the order in which the index gives.
+	sqlSearchMessages: `SELECT m.seq, m.interaction_id, ` + searchedCols + ` FROM message_search CROSS JOIN messages m ON m.seq = message_search.rowid
+		WHERE message_search MATCH ?1 AND m.org = ?2 AND message_search.rowid < ?3 AND message_search.rowid >= ?4
+		ORDER BY message_search.rowid DESC LIMIT ?5`,
+	sqlSearchContacts: `SELECT s.n, c.doc FROM contact_search CROSS JOIN search_contacts s ON s.n = contact_search.rowid
+		CROSS JOIN contacts c ON c.id = s.contact_id
+		WHERE contact_search MATCH ?1 AND c.org = ?2 AND contact_search.rowid < ?3 ORDER BY contact_search.rowid DESC LIMIT ?4`,
+	sqlSearchTimesFrom:  `SELECT coalesce(min(block), 1 << 50) FROM search_times WHERE high >= ?1`,
+	sqlSearchTimesUntil: `SELECT coalesce(max(block), -1) FROM search_times WHERE low < ?1`,
+	sqlSearchTimesPut: `INSERT INTO search_times (block, low, high) VALUES (?1, ?2, ?3)
+		ON CONFLICT (block) DO UPDATE SET low = min(low, excluded.low), high = max(high, excluded.high)`,
+	sqlSearchProgress: `SELECT above, below FROM search_progress WHERE id = 1`,
+	sqlSearchLag:      `SELECT (SELECT coalesce(max(seq), 0) FROM messages) - above FROM search_progress WHERE id = 1`,
+	sqlSearchNew: `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id
+		WHERE m.seq > ?1 ORDER BY m.seq LIMIT ?2`,
+	sqlSearchAbove: `UPDATE search_progress SET above = ?2 WHERE id = 1 AND above = ?1`,
+	sqlSearchOld: `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id
+		WHERE m.seq <= ?1 ORDER BY m.seq DESC LIMIT ?2`,
+	sqlSearchBelow:           `UPDATE search_progress SET below = ?2 WHERE id = 1 AND below = ?1`,
+	sqlSearchMessage:         `SELECT ` + entryCols + ` FROM messages m JOIN interactions i ON i.id = m.interaction_id WHERE m.seq = ?1`,
+	sqlSearchMessagePut:      `INSERT OR REPLACE INTO message_search (rowid, terms) VALUES (?1, ?2)`,
+	sqlSearchMessageDrop:     `DELETE FROM message_search WHERE rowid = ?1`,
+	sqlSearchAgain:           `SELECT seq, times FROM search_again WHERE seq > 0 ORDER BY seq LIMIT ?1`,
+	sqlSearchAgainDone:       `DELETE FROM search_again WHERE seq = ?1 AND times = ?2`,
+	sqlSearchContact:         `SELECT org, doc FROM contacts WHERE id = ?1`,
+	sqlSearchContactsChanged: `SELECT n, contact_id, changes FROM search_contacts WHERE changes > 0 LIMIT ?1`,
+	sqlSearchContactPut:      `INSERT OR REPLACE INTO contact_search (rowid, terms) VALUES (?1, ?2)`,
+	sqlSearchContactDrop:     `DELETE FROM contact_search WHERE rowid = ?1`,
+	sqlSearchContactDone:     `UPDATE search_contacts SET changes = 0 WHERE n = ?1 AND changes = ?2`,
+	sqlSearchContactGone:     `DELETE FROM search_contacts WHERE n = ?1 AND changes = ?2`,
+
 	sqlLockAcquire: `INSERT INTO locks (key, owner, token, expires_at) VALUES (?1, ?2, 1, ?4)
 		ON CONFLICT (key) DO UPDATE SET token = token + (owner <> excluded.owner OR expires_at <= ?3),
 			owner = excluded.owner, expires_at = excluded.expires_at
@@ -413,7 +536,146 @@ var statements = [stmtCount]string{
 	sqlAuditInsert: `INSERT INTO audit_records (id, org, doc, at) VALUES (?1, ?2, ?3, ?4)`,
 	sqlAudit:       `SELECT doc FROM audit_records WHERE id = ?1 AND org = ?2`,
 	sqlAuditList:   `SELECT doc FROM audit_records WHERE org = ?1 AND (at, id) < (?2, ?3) ORDER BY at DESC, id DESC LIMIT ?4`,
-}
+
+	// Dumps: what comes after a key, in the order of the kind's keys.
+	sqlDumpOrganisations: `SELECT doc FROM organisations WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpUsers:         `SELECT doc FROM users WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpSessions:      `SELECT ` + sessionCols + ` FROM sessions WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpTokens:        `SELECT hash, org, user_id, purpose, expires_at FROM one_time_tokens WHERE hash > ?1 ORDER BY hash LIMIT ?2`,
+	sqlDumpAPIKeys:       `SELECT doc FROM api_keys WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpGroups:        `SELECT doc FROM channel_groups WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpFolders:       `SELECT doc FROM folders WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpAccounts:      `SELECT doc FROM carrier_accounts WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpChannels:      `SELECT doc FROM channels WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpContacts:      `SELECT doc FROM contacts WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpIdentities:    `SELECT doc, consent_at FROM identities WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpConsents: `SELECT identity_id, org, user_id, opted_out, said_by, at FROM consents
+		WHERE (identity_id, at, opted_out, said_by, user_id) > (?1, ?2, ?3, ?4, ?5)
+		ORDER BY identity_id, at, opted_out, said_by, user_id LIMIT ?6`,
+	sqlDumpMessages: `SELECT o.seq IS NOT NULL, coalesce(o.attempts, 0), coalesce(o.not_before, 0), coalesce(o.sending_at, 0),
+			(SELECT json_group_array(json_object('index', file, 'attempts', attempts, 'notBefore', not_before))
+				FROM (SELECT * FROM pending_media WHERE message_id = m.id ORDER BY file)),
+			m.doc, m.sequence, m.carrier_id, m.segments, m.status, m.status_at, m.reason, m.error_code, m.history
+		FROM messages m LEFT JOIN outbox o ON o.seq = m.seq
+		WHERE (m.interaction_id, m.sequence) > (?1, ?2) ORDER BY m.interaction_id, m.sequence LIMIT ?3`,
+	sqlDumpInteractions: `SELECT ` + interactionCols + ` FROM interactions WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpReactions: `SELECT doc FROM reactions WHERE (org, message_id, sender_type, sender_id) > (?1, ?2, ?3, ?4)
+		ORDER BY org, message_id, sender_type, sender_id LIMIT ?5`,
+	sqlDumpEarly: `SELECT org, channel_id, carrier_id, json_group_array(json_array(seq, CAST(doc AS TEXT))) FROM early_statuses
+		WHERE (org, channel_id, carrier_id) > (?1, ?2, ?3)
+		GROUP BY org, channel_id, carrier_id ORDER BY org, channel_id, carrier_id LIMIT ?4`,
+	sqlDumpInbox: `SELECT ` + inboxCols + ` FROM inbox WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpAside: `SELECT doc, body FROM set_aside WHERE id > ?1 ORDER BY id LIMIT ?2`,
+	sqlDumpFragments: `SELECT org, key, part, expires_at, doc FROM fragments
+		WHERE (org, key, part) > (?1, ?2, ?3) ORDER BY org, key, part LIMIT ?4`,
+	sqlDumpKeys: `SELECT org, key, body_hash, done, status, body, expires_at FROM idempotency_keys
+		WHERE (org, key) > (?1, ?2) ORDER BY org, key LIMIT ?3`,
+	sqlDumpAudits: `SELECT doc FROM audit_records WHERE id > ?1 ORDER BY id LIMIT ?2`,
+
+	sqlDumpDeliveries: `SELECT doc FROM webhook_deliveries WHERE id > ?1 ORDER BY id LIMIT ?2`,
+
+	// Loads: parameters as in the inserts above; what is there is replaced and keeps its place.
+	sqlLoadOrganisation: `INSERT INTO organisations (id, doc, version, created_at) SELECT ?1, ?3, ?4, ?5 WHERE ?1 = ?2
+		ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, version = excluded.version, created_at = excluded.created_at`,
+	sqlLoadUser: `INSERT INTO users (id, org, doc, version, email, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, email = excluded.email,
+			name = excluded.name`,
+	sqlLoadSession: `INSERT INTO sessions (` + sessionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, user_id = excluded.user_id, refresh_hash = excluded.refresh_hash,
+			previous = excluded.previous, created_at = excluded.created_at, expires_at = excluded.expires_at, ended_at = excluded.ended_at`,
+	sqlLoadToken: `INSERT INTO one_time_tokens (hash, org, user_id, purpose, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (hash) DO UPDATE SET org = excluded.org, user_id = excluded.user_id, purpose = excluded.purpose,
+			expires_at = excluded.expires_at`,
+	sqlLoadAPIKey: `INSERT INTO api_keys (id, org, doc, hash, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, hash = excluded.hash, created_at = excluded.created_at`,
+	sqlLoadGroup: `INSERT INTO channel_groups (id, org, doc, version, name) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, name = excluded.name`,
+	sqlLoadFolder: `INSERT INTO folders (id, org, doc, version, name) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, name = excluded.name`,
+	sqlLoadAccount: `INSERT INTO carrier_accounts (id, org, doc, version, public_id, name) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, public_id = excluded.public_id,
+			name = excluded.name`,
+	sqlLoadChannel: `INSERT INTO channels (id, org, doc, version, name, account, family, address, public_id)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, name = excluded.name,
+			account = excluded.account, family = excluded.family, address = excluded.address, public_id = excluded.public_id`,
+	sqlLoadContact: `INSERT INTO contacts (id, org, doc, version, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, version = excluded.version, created_at = excluded.created_at`,
+	sqlLoadIdentity: `INSERT INTO identities (id, org, doc, contact_id, family, address, created_at, consent_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, contact_id = excluded.contact_id, family = excluded.family,
+			address = excluded.address, created_at = excluded.created_at, consent_at = excluded.consent_at`,
+	sqlLoadMessage: `INSERT INTO messages (id, org, interaction_id, direction, channel_id, carrier_id, client_id, segments,
+			status, status_rank, status_at, reason, error_code, history, doc, sequence)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, interaction_id = excluded.interaction_id, direction = excluded.direction,
+			channel_id = excluded.channel_id, carrier_id = excluded.carrier_id, client_id = excluded.client_id,
+			segments = excluded.segments, status = excluded.status, status_rank = excluded.status_rank,
+			status_at = excluded.status_at, reason = excluded.reason, error_code = excluded.error_code,
+			history = excluded.history, doc = excluded.doc, sequence = excluded.sequence RETURNING seq`,
+	sqlLoadSequence: `UPDATE interactions SET last_sequence = ?3 WHERE id = ?1 AND org = ?2 AND last_sequence < ?3`,
+	sqlLoadOutbox: `INSERT INTO outbox (seq, message_id, org, recipient, partition, head, attempts, not_before, sending_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, NOT EXISTS (SELECT 1 FROM outbox WHERE org = ?3 AND recipient = ?4 AND seq < ?1), ?6, ?7, ?8)
+		ON CONFLICT (message_id) DO UPDATE SET attempts = excluded.attempts, not_before = excluded.not_before,
+			sending_at = excluded.sending_at`,
+	sqlLoadOutboxBehind: `UPDATE outbox SET head = 0 WHERE org = ?1 AND recipient = ?2 AND seq > ?3 AND head = 1`,
+	sqlLoadMediaDrop:    `DELETE FROM pending_media WHERE message_id = ?1`,
+	sqlLoadMedia: `INSERT INTO pending_media (seq, message_id, org, file, partition, attempts, not_before)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
+	sqlLoadInteraction: `INSERT INTO interactions (` + interactionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
+		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)
+		ON CONFLICT (id) DO UPDATE SET org = ?2, user_id = ?3, contact_id = ?4, identity_id = ?5, channel_id = ?6, channel_type = ?7,
+			group_id = ?8, folder_id = ?9, owner_type = ?10, owner_id = ?11, state = ?12, contact_name = ?13,
+			contact_address = ?14, last_sequence = ?15, last_message_at = ?16, last_preview = ?17, last_direction = ?18,
+			last_inbound_at = ?19, waiting_since = ?20, unread = ?21, agent_read_seq = ?22, contact_read_seq = ?23,
+			version = ?24, created_at = ?25, resolved_at = ?26, resolved_by = ?27, schema_version = ?28, schema_date = ?29`,
+	sqlLoadInbox: `INSERT INTO inbox (id, org, partition, attempts, not_before, last_error, doc, body)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, partition = excluded.partition, attempts = excluded.attempts,
+			not_before = excluded.not_before, last_error = excluded.last_error, doc = excluded.doc, body = excluded.body`,
+	sqlLoadAside: `INSERT INTO set_aside (id, org, at, expires_at, doc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, at = excluded.at, expires_at = excluded.expires_at, doc = excluded.doc,
+			body = excluded.body`,
+	sqlLoadFragment: `INSERT INTO fragments (org, key, part, expires_at, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (org, key, part) DO UPDATE SET expires_at = excluded.expires_at, doc = excluded.doc`,
+	sqlLoadKey: `INSERT INTO idempotency_keys (org, key, body_hash, done, status, body, expires_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+		ON CONFLICT (org, key) DO UPDATE SET body_hash = excluded.body_hash, done = excluded.done, status = excluded.status,
+			body = excluded.body, expires_at = excluded.expires_at`,
+	sqlLoadAudit: `INSERT INTO audit_records (id, org, doc, at) VALUES (?1, ?2, ?3, ?4)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, doc = excluded.doc, at = excluded.at`,
+	sqlLoadDelivery: `INSERT INTO webhook_deliveries (id, org, webhook_id, partition, state, not_before, created_at, expires_at, doc)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+		ON CONFLICT (id) DO UPDATE SET org = excluded.org, webhook_id = excluded.webhook_id, partition = excluded.partition,
+			state = excluded.state, not_before = excluded.not_before, created_at = excluded.created_at, expires_at = excluded.expires_at,
+			doc = excluded.doc`,
+	sqlMarker:     `SELECT value FROM markers WHERE name = ?1`,
+	sqlMarkerSet:  `INSERT INTO markers (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+	sqlMarkerDrop: `DELETE FROM markers WHERE name = ?1`,
+
+	sqlInspectLeases: `SELECT key, owner, token, expires_at FROM locks WHERE key > '' AND expires_at > 0 ORDER BY key LIMIT 1000`,
+	// Counts: no further than ?1.
+	sqlInspectInbox:        `SELECT count(*) FROM (SELECT 1 FROM inbox WHERE seq > 0 LIMIT ?1)`,
+	sqlInspectInboxFailed:  `SELECT count(*) FROM (SELECT 1 FROM inbox WHERE not_before > 0 LIMIT ?1)`,
+	sqlInspectInboxOldest:  `SELECT coalesce(json_extract(CAST(doc AS TEXT), '$.receivedAt'), 0) FROM inbox WHERE seq > 0 ORDER BY seq LIMIT 1`,
+	sqlInspectOutbox:       `SELECT count(*) FROM (SELECT 1 FROM outbox WHERE seq > 0 LIMIT ?1)`,
+	sqlInspectOutboxFailed: `SELECT count(*) FROM (SELECT 1 FROM outbox WHERE head = 1 AND not_before > 0 LIMIT ?1)`,
+	sqlInspectOutboxOldest: `SELECT coalesce(json_extract(CAST(m.doc AS TEXT), '$.createdAt'), 0) FROM outbox o JOIN messages m ON m.seq = o.seq
+		WHERE o.seq > 0 ORDER BY o.seq LIMIT 1`,
+	sqlInspectMedia:       `SELECT count(*) FROM (SELECT 1 FROM pending_media WHERE not_before >= 0 LIMIT ?1)`,
+	sqlInspectMediaFailed: `SELECT count(*) FROM (SELECT 1 FROM pending_media WHERE not_before > 0 LIMIT ?1)`,
+	sqlInspectMediaOldest: `SELECT coalesce(json_extract(CAST(m.doc AS TEXT), '$.createdAt'), 0) FROM messages m
+		WHERE m.seq = (SELECT min(seq) FROM (SELECT seq FROM pending_media WHERE not_before >= 0 LIMIT 100000))`,
+	sqlInspectAside:       `SELECT count(*) FROM (SELECT 1 FROM set_aside WHERE expires_at > 0 LIMIT ?1)`,
+	sqlInspectAsideOldest: `SELECT at FROM set_aside WHERE expires_at > 0 ORDER BY expires_at LIMIT 1`,
+	sqlInspectExpired: `SELECT (SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM one_time_tokens WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM idempotency_keys WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM early_statuses WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM set_aside WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM fragments WHERE expires_at <= ?1 LIMIT ?2))
+		+ (SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE expires_at <= ?1 LIMIT ?2))`,
+})
 
 // reads tells which statements change nothing.
 var reads = func() (r [stmtCount]bool) {

@@ -1,5 +1,7 @@
 // Package sqlitestore is the embedded store: one SQLite file.
 //
+// What is written is indexed for search soon afterwards, by another goroutine.
+//
 // One goroutine writes. The requests that wait for it share a transaction, and with it an fsync: a write is answered
 // only after that. Readers have connections of their own and see what was committed before they began; they never wait
 // for the writer. Another process may use the file at the same time, as the command line does: the two wait for each
@@ -14,6 +16,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -33,12 +36,18 @@ const Memory = ":memory:"
 type Options struct {
 	Readers  int // connections for reading; 0 means 4
 	MaxBatch int // writes that share a transaction at most; 0 means 256
+
+	// AsItIs leaves the schema as it is, for looking at: a file that is not there is not made, and one that is behind
+	// serves Inspect alone.
+	AsItIs bool
 }
 
 var errClosed = errors.New("the store is closed")
 
 // Store implements store.Store. It is safe for concurrent use.
 type Store struct {
+	path     string
+	use      io.Closer // says that the file is in use; nil in memory
 	db       []*sql.DB
 	readers  chan *conn
 	writer   chan *conn // holds the writer's connection between batches; in memory the same as readers
@@ -50,6 +59,8 @@ type Store struct {
 	requests chan *request
 	closing  chan struct{}
 	ended    chan struct{} // the writer has returned
+	written  chan struct{} // something was
+	indexed  chan struct{} // the indexer has returned
 }
 
 var _ store.Store = (*Store)(nil)
@@ -68,8 +79,10 @@ func New(ctx context.Context, path string, o Options) (*Store, error) {
 		requests: make(chan *request, o.MaxBatch),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
+		written:  make(chan struct{}, 1),
+		indexed:  make(chan struct{}),
 	}
-	if err := s.open(ctx, path, o.Readers); err != nil {
+	if err := s.open(ctx, path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), s.closeConns())
 	}
 	ctx = context.WithoutCancel(ctx)
@@ -77,10 +90,17 @@ func New(ctx context.Context, path string, o Options) (*Store, error) {
 		defer close(s.ended)
 		s.writeLoop(ctx)
 	}()
+	go func() {
+		defer close(s.indexed)
+		if !o.AsItIs {
+			s.indexLoop(ctx)
+		}
+	}()
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, path string, readers int) error {
+func (s *Store) open(ctx context.Context, path string, o Options) error {
+	s.path = path
 	common := []string{"busy_timeout(5000)", "foreign_keys(1)"}
 	if path == Memory {
 		w, err := s.connect(ctx, Memory, append(common, "cache_size(-16000)"))
@@ -92,22 +112,36 @@ func (s *Store) open(ctx context.Context, path string, readers int) error {
 		s.readers = s.writer
 		return migrate(ctx, w)
 	}
-	if err := prepareFile(path); err != nil {
+	if o.AsItIs {
+		if _, err := os.Stat(path); err != nil {
+			return err
+		}
+	} else if err := prepareFile(path); err != nil {
+		return err
+	}
+	var err error
+	if s.use, err = inUse(path); err != nil {
 		return err
 	}
 	// The page size has to come before WAL. A checkpoint at 4000 pages instead of 1000 keeps it out of the slowest commits.
-	w, err := s.connect(ctx, path, append(common, "page_size(4096)", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-16000)", "wal_autocheckpoint(4000)"))
+	pragmas := append(slices.Clone(common), "page_size(4096)", "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)",
+		"wal_autocheckpoint(4000)")
+	if o.AsItIs {
+		pragmas = append(slices.Clone(common), "query_only(1)")
+	}
+	w, err := s.connect(ctx, path, pragmas)
 	if err != nil {
 		return err
 	}
 	s.writer = make(chan *conn, 1)
 	s.writer <- w
-	if err := migrate(ctx, w); err != nil {
-		return err
+	if !o.AsItIs {
+		if err := migrate(ctx, w); err != nil {
+			return err
+		}
 	}
-	s.readers = make(chan *conn, readers)
-	for range readers {
+	s.readers = make(chan *conn, o.Readers)
+	for range o.Readers {
 		r, err := s.connect(ctx, path, append(common, "query_only(1)"))
 		if err != nil {
 			return err
@@ -119,7 +153,11 @@ func (s *Store) open(ctx context.Context, path string, readers int) error {
 
 // connect opens one connection. Pragmas stand in the name, so that they hold whatever database/sql does.
 func (s *Store) connect(ctx context.Context, path string, pragmas []string) (*conn, error) {
-	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	return s.connectAs(ctx, path, url.Values{"_pragma": pragmas})
+}
+
+func (s *Store) connectAs(ctx context.Context, path string, how url.Values) (*conn, error) {
+	name := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: how.Encode()}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		return nil, err
@@ -188,6 +226,7 @@ func (s *Store) Close() error {
 	s.gate.Unlock()
 	<-s.ended
 	close(s.closing)
+	<-s.indexed
 	for range cap(s.readers) {
 		<-s.readers
 	}
@@ -202,6 +241,9 @@ func (s *Store) closeConns() error {
 	}
 	for _, db := range slices.Backward(s.db) {
 		errs = append(errs, db.Close())
+	}
+	if s.use != nil {
+		errs = append(errs, s.use.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -230,7 +272,7 @@ const sweepAtOnce = 500
 // Sweep implements store.Store.
 func (s *Store) Sweep(ctx context.Context, now omni.Millis) (int, error) {
 	total := 0
-	for _, id := range []stmt{sqlSweepSessions, sqlSweepTokens, sqlSweepKeys, sqlSweepEarly, sqlSweepAside, sqlSweepFragments} {
+	for _, id := range []stmt{sqlSweepSessions, sqlSweepTokens, sqlSweepKeys, sqlSweepEarly, sqlSweepAside, sqlSweepFragments, sqlSweepDeliveries} {
 		for {
 			n, err := write(ctx, s, func(ctx context.Context, c *conn) (int64, error) {
 				return c.exec(ctx, id, int64(now), sweepAtOnce)

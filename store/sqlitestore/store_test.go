@@ -20,6 +20,13 @@ func TestMain(m *testing.M) {
 		_, _ = fmt.Fprintln(os.Stderr, helper(path))
 		os.Exit(1)
 	}
+	if path := os.Getenv(migrateEnv); path != "" {
+		if err := migrateAtOnce(path); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	goleak.VerifyTestMain(m)
 }
 

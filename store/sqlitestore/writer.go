@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"omniservice/omni"
 )
@@ -75,6 +76,9 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 
 // writeLoop is the only writer. All requests that wait share one transaction, so one fsync.
 func (s *Store) writeLoop(ctx context.Context) {
+	c := <-s.writer
+	_, _ = c.exec(ctx, sqlBusySoon) // without it, begin waits longer for the same
+	s.writer <- c
 	batch := make([]*request, 0, s.maxBatch)
 	for r := range s.requests {
 		batch = append(batch[:0], r)
@@ -93,6 +97,10 @@ func (s *Store) writeLoop(ctx context.Context) {
 		c := <-s.writer
 		s.runBatch(ctx, c, batch)
 		s.writer <- c
+		select {
+		case s.written <- struct{}{}:
+		default: // the indexer has not looked since
+		}
 		clear(batch)
 	}
 }
@@ -129,7 +137,7 @@ func (s *Store) transact(ctx context.Context, c *conn, rs []*request) bool {
 		}
 		return true
 	}
-	if _, err := c.exec(ctx, sqlBegin); err != nil {
+	if err := begin(ctx, c); err != nil {
 		return fail(fmt.Errorf("begin: %w", err))
 	}
 	for _, r := range rs {
@@ -146,6 +154,20 @@ func (s *Store) transact(ctx context.Context, c *conn, rs []*request) bool {
 		return fail(fmt.Errorf("%w: commit: %w", omni.ErrUnavailable, err))
 	}
 	return true
+}
+
+// busyTime is how long the writer waits for another process's transaction.
+const busyTime = 5 * time.Second
+
+// begin starts a transaction. SQLite asks ever more seldom for a lock that another process holds, and beside one that
+// writes without a pause would hardly ever ask at the right moment: so it is made to begin anew.
+func begin(ctx context.Context, c *conn) error {
+	for end := time.Now().Add(busyTime); ; {
+		_, err := c.exec(ctx, sqlBegin)
+		if err == nil || !busy(err) || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // rollback ends a transaction. SQLite may have ended it already, as it does when the disk is full: that is no matter.

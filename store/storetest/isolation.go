@@ -31,6 +31,8 @@ type stranger struct {
 	session omni.Session
 	key     omni.APIKey
 	aside   store.SetAside
+
+	delivery omni.WebhookDelivery
 }
 
 // isolation says for every method of store.Store what B gets with A's ids. A method that is missing fails the test.
@@ -40,11 +42,20 @@ var isolation = map[string]struct {
 }{
 	"AcquireLock": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
 	"CarrierAccountByPublicID": {want: noTenant}, "Close": {want: noTenant}, "CreateOrganisation": {want: noTenant},
-	"DoneInbox": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
-	"NextOutbox": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
+	"NextDelivery": {want: noTenant}, "PendingDeliveries": {want: noTenant},
+	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
+	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
 	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
+	"SearchMessages": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.SearchMessages(ctx, x.t, store.MessageSearch{Query: "secret", GroupIDs: []string{x.a.group.ID}}, store.Page{})
+		return l.Items, err
+	}},
+	"SearchContacts": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.SearchContacts(ctx, x.t, store.ContactSearch{Query: x.a.identity.Address}, store.Page{})
+		return l.Items, err
+	}},
 	"Organisation": {itsOwn, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		o, err := s.Organisation(ctx, x.t)
 		return o.ID, err
@@ -299,6 +310,55 @@ var isolation = map[string]struct {
 		l, err := s.AuditRecords(ctx, x.t, store.Page{})
 		return l.Items, err
 	}},
+	"Consents": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.Consents(ctx, x.t, x.a.identity.ID, store.Page{})
+		return l.Items, err
+	}},
+	"AddAlias": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.AddAlias(ctx, x.t, x.a.identity.ID, alias("+1999", omni.AliasVariant))
+	}},
+	"RemoveAlias": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.RemoveAlias(ctx, x.t, x.a.identity.ID, "alias")
+	}},
+	"ChangeAddress": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ChangeAddress(ctx, x.t, x.a.identity.ID, "+1999", base)
+	}},
+	"SetExternalIDs": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.SetExternalIDs(ctx, x.t, x.a.identity.ID, nil)
+	}},
+	"ContactsByExternalID": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ContactsByExternalID(ctx, x.t, "crm", "1")
+	}},
+	"SetReaction": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		r := x.a.reaction(x.out.ID, "👎", base*2)
+		if changed, err := s.SetReaction(ctx, x.t, r); err == nil {
+			return changed, nil
+		}
+		r.Tenant = x.t
+		changed, err := s.SetReaction(ctx, x.t, r)
+		return changed, err
+	}},
+	"Reactions": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Reactions(ctx, x.t, x.out.ID)
+	}},
+	"PutDeliveries": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return nil, s.PutDeliveries(ctx, x.t, x.a.delivery(x.delivery.WebhookID, base))
+	}},
+	"SetDelivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		d := x.delivery
+		d.Tenant, d.State = x.t, omni.DeliveryFailed
+		return s.SetDelivery(ctx, x.t, d)
+	}},
+	"Delivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Delivery(ctx, x.t, x.delivery.ID)
+	}},
+	"ListDeliveries": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		l, err := s.ListDeliveries(ctx, x.t, x.delivery.WebhookID, store.Page{})
+		return l.Items, err
+	}},
+	"ResendDelivery": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.ResendDelivery(ctx, x.t, x.delivery.ID, base, base)
+	}},
 }
 
 func tenantsAreApart(t *testing.T, s store.Store) {
@@ -306,6 +366,10 @@ func tenantsAreApart(t *testing.T, s store.Store) {
 	contract := reflect.TypeFor[store.Store]()
 	tenant, consent := reflect.TypeFor[omni.Tenant](), reflect.TypeFor[omni.ConsentUpdate]()
 	for m := range contract.Methods() {
+		if isPlain(m.Type) {
+			require.Contains(t, plainKinds, m.Name)
+			continue
+		}
 		c, ok := isolation[m.Name]
 		require.True(t, ok, "say in isolation what another organisation gets from %s", m.Name)
 		takes := false
@@ -335,6 +399,20 @@ func tenantsAreApart(t *testing.T, s store.Store) {
 		_, _, err := s.ReserveKey(ctx, a.tenant, store.IdempotencyRecord{Key: key, BodyHash: "h", ExpiresAt: base}, 1)
 		require.NoError(t, err)
 	}
+
+	_, err := s.AddAlias(ctx, a.tenant, a.identity.ID, alias("alias", omni.AliasVariant))
+	require.NoError(t, err)
+	_, err = s.SetExternalIDs(ctx, a.tenant, a.identity.ID, []omni.ExternalID{{System: "crm", ID: "1"}})
+	require.NoError(t, err)
+	_, _, err = s.SetConsent(ctx, omni.ConsentUpdate{
+		Tenant: a.tenant, ChannelType: a.identity.ChannelType, Address: "alias", OptedOut: true, By: "STOP", At: base,
+	})
+	require.NoError(t, err)
+	_, err = s.SetReaction(ctx, a.tenant, a.reaction(x.out.ID, "👍", base))
+	require.NoError(t, err)
+
+	x.delivery = a.delivery(omni.NewID(), base)
+	require.NoError(t, s.PutDeliveries(ctx, a.tenant, x.delivery))
 
 	before := everythingOf(t, s, x)
 	names := make([]string, 0, len(isolation))
@@ -401,6 +479,14 @@ func everythingOf(t *testing.T, s store.Store, x *stranger) []any {
 	read(talks, err)
 	messages, err := s.ListMessages(ctx, w.tenant, w.talk.ID, store.MessageWindow{})
 	read(messages, err)
+	reactions, err := s.Reactions(ctx, w.tenant, x.out.ID)
+	read(reactions, err)
+	consents, err := s.Consents(ctx, w.tenant, w.identity.ID, store.Page{})
+	read(consents, err)
+	linked, err := s.ContactsByExternalID(ctx, w.tenant, "crm", "1")
+	read(linked, err)
+	deliveries, err := s.ListDeliveries(ctx, w.tenant, x.delivery.WebhookID, store.Page{})
+	read(deliveries, err)
 	items, err := s.PendingOutbox(ctx, allPartitions(), base, 100)
 	read(items, err)
 	media, err := s.PendingMedia(ctx, allPartitions(), base, 100)

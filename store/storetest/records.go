@@ -152,7 +152,9 @@ func everyFieldComesBack(t *testing.T, s store.Store) {
 	require.NoError(t, err)
 	require.Equal(t, want, gotIdentity)
 
-	full := filled(func(c *omni.Contact) { c.ID, c.Tenant, c.Version = contact.ID, want.Tenant, contact.Version })
+	full := filled(func(c *omni.Contact) {
+		c.ID, c.Tenant, c.Version, c.CreatedAt = contact.ID, want.Tenant, contact.Version, contact.CreatedAt
+	})
 	updated, err := s.UpdateContact(ctx, tenant, full)
 	require.NoError(t, err)
 	full.Version++

@@ -21,7 +21,8 @@ func oneIdentityPerAddress(t *testing.T, s store.Store) {
 		identity omni.ContactIdentity
 		created  bool
 	}
-	const contacts, callers = 500, 2
+	const callers = 2
+	contacts := few(s, 500, 50)
 	all, errs := atOnce(contacts*callers, func(i int) (r result, err error) {
 		r.contact, r.identity, r.created, err = s.ResolveIdentity(ctx, w.tenant, w.newIdentity(fmt.Sprintf("+1888%04d", i%contacts)))
 		return r, err
@@ -150,7 +151,8 @@ func consentGoesByTime(t *testing.T, s store.Store) {
 func oneOpenInteraction(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	w := newWorld(t, s)
-	const contacts, callers = 100, 5
+	const callers = 5
+	contacts := few(s, 100, 20)
 	identities := make([]omni.ContactIdentity, contacts)
 	for n := range identities {
 		_, i, _, err := s.ResolveIdentity(ctx, w.tenant, w.newIdentity(fmt.Sprintf("+1999%03d", n)))

@@ -610,6 +610,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Messages that the caller sees, or contacts, by what is written in them */
+        get: operations["search"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -859,6 +876,13 @@ export interface components {
             name: string;
             /** Format: int64 */
             version: number;
+        };
+        ContactHitBody: {
+            /** @description What else matches: addresses, names on channels, labels, external ids */
+            also: (components["schemas"]["SnippetPart"][] | null)[];
+            contact: components["schemas"]["ContactBody"];
+            /** @description The name, in parts */
+            name: components["schemas"]["SnippetPart"][];
         };
         ContactPatchBody: {
             attributes?: {
@@ -1185,6 +1209,13 @@ export interface components {
             /** @description In order */
             workflowSteps: components["schemas"]["WorkflowStepBody"][];
         };
+        MessageHitBody: {
+            /** @description That it belongs to */
+            interaction: components["schemas"]["Interaction"];
+            message: components["schemas"]["Message"];
+            /** @description Of its text, or of the name of a file */
+            snippet: components["schemas"]["SnippetPart"][];
+        };
         MessageListBody: {
             /** @description There are more in the direction that was asked for */
             hasMore: boolean;
@@ -1321,6 +1352,14 @@ export interface components {
              */
             strategy: "manual";
         };
+        SearchBody: {
+            /** @description Newest first */
+            contacts: components["schemas"]["ContactHitBody"][];
+            /** @description Those that were stored last first */
+            messages: components["schemas"]["MessageHitBody"][];
+            /** @description cursor of the next page; absent on the last. A page may hold fewer than limit, or none, and be followed by more */
+            next?: string;
+        };
         SessionBody: {
             /** @description For the Authorization header; lives 15 minutes */
             accessToken: string;
@@ -1350,6 +1389,11 @@ export interface components {
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
+        };
+        SnippetPart: {
+            /** @description This is what was looked for */
+            match: boolean;
+            text: string;
         };
         StatusBody: {
             /** Format: int64 */
@@ -3026,6 +3070,52 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TicketBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search: {
+        parameters: {
+            query: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                /** @description Words (their beginnings are enough), numbers in any format, symbols: all of them have to be found. Words between double quotes are found whole and in order */
+                q: string;
+                in?: "messages" | "contacts";
+                /** @description For messages, as all below */
+                groupId?: string;
+                interactionId?: string;
+                contactId?: string;
+                channelId?: string;
+                direction?: "INBOUND" | "OUTBOUND";
+                /** @description Only messages of this moment or later */
+                from?: number;
+                /** @description Only messages before this moment */
+                until?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SearchBody"];
                 };
             };
             /** @description Error */
