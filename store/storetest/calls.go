@@ -36,7 +36,7 @@ func eachCall(t *testing.T, contract reflect.Type, v reflect.Value, prefix strin
 				}
 			}
 			out := method.Call(args)
-			err, _ := out[len(out)-1].Interface().(error)
+			err, _ := reflect.TypeAssert[error](out[len(out)-1])
 			tell(prefix+m.Name, err)
 			n++
 		default:
