@@ -111,7 +111,7 @@ func (s *Store) keep(ctx context.Context, lease omni.MessageQueueLock) {
 		case <-tick.C:
 		}
 		l, err := s.AcquireLock(ctx, lease.Key, lease.Owner, omni.MillisOf(time.Now()), migrationLease)
-		if err == nil && l.Token != lease.Token || omni.CodeOf(err) == omni.CodeConflict {
+		if err == nil && l.Token > lease.Token || omni.CodeOf(err) == omni.CodeConflict {
 			return
 		}
 	}
