@@ -544,6 +544,65 @@ func (s *Store) ReplayAside(ctx context.Context, a1 omni.Tenant, a2 string) (r0 
 	return r0, r1
 }
 
+// PutDeliveries implements store.Store.
+func (s *Store) PutDeliveries(ctx context.Context, a1 omni.Tenant, a2 ...omni.WebhookDelivery) error {
+	return s.around(ctx, "PutDeliveries", func(ctx context.Context) error { return s.Store.PutDeliveries(ctx, a1, a2...) })
+}
+
+// PendingDeliveries implements store.Store.
+func (s *Store) PendingDeliveries(ctx context.Context, a1 []int, a2 omni.Millis, a3 int) (r0 []omni.WebhookDelivery, r1 error) {
+	r1 = s.around(ctx, "PendingDeliveries", func(ctx context.Context) (err error) {
+		r0, err = s.Store.PendingDeliveries(ctx, a1, a2, a3)
+		return err
+	})
+	return r0, r1
+}
+
+// SetDelivery implements store.Store.
+func (s *Store) SetDelivery(ctx context.Context, a1 omni.Tenant, a2 omni.WebhookDelivery) (r0 omni.WebhookDelivery, r1 error) {
+	r1 = s.around(ctx, "SetDelivery", func(ctx context.Context) (err error) {
+		r0, err = s.Store.SetDelivery(ctx, a1, a2)
+		return err
+	})
+	return r0, r1
+}
+
+// NextDelivery implements store.Store.
+func (s *Store) NextDelivery(ctx context.Context, a1 []int) (r0 omni.Millis, r1 error) {
+	r1 = s.around(ctx, "NextDelivery", func(ctx context.Context) (err error) {
+		r0, err = s.Store.NextDelivery(ctx, a1)
+		return err
+	})
+	return r0, r1
+}
+
+// Delivery implements store.Store.
+func (s *Store) Delivery(ctx context.Context, a1 omni.Tenant, a2 string) (r0 omni.WebhookDelivery, r1 error) {
+	r1 = s.around(ctx, "Delivery", func(ctx context.Context) (err error) {
+		r0, err = s.Store.Delivery(ctx, a1, a2)
+		return err
+	})
+	return r0, r1
+}
+
+// ListDeliveries implements store.Store.
+func (s *Store) ListDeliveries(ctx context.Context, a1 omni.Tenant, a2 string, a3 store.Page) (r0 store.List[omni.WebhookDelivery], r1 error) {
+	r1 = s.around(ctx, "ListDeliveries", func(ctx context.Context) (err error) {
+		r0, err = s.Store.ListDeliveries(ctx, a1, a2, a3)
+		return err
+	})
+	return r0, r1
+}
+
+// ResendDelivery implements store.Store.
+func (s *Store) ResendDelivery(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.Millis, a4 omni.Millis) (r0 omni.WebhookDelivery, r1 error) {
+	r1 = s.around(ctx, "ResendDelivery", func(ctx context.Context) (err error) {
+		r0, err = s.Store.ResendDelivery(ctx, a1, a2, a3, a4)
+		return err
+	})
+	return r0, r1
+}
+
 // PutFragment implements store.Store.
 func (s *Store) PutFragment(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.MessageFragment, a4 omni.Millis) (r0 []omni.MessageFragment, r1 bool, r2 error) {
 	r2 = s.around(ctx, "PutFragment", func(ctx context.Context) (err error) {
