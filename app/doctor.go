@@ -82,8 +82,9 @@ func (d *doctor) say(check string, s State, detail, advice string) {
 	d.r.Findings = append(d.r.Findings, Finding{check, s, detail, advice})
 }
 
-func (d *doctor) ok(check, detail string)              { d.say(check, StateOK, detail, "") }
-func (d *doctor) warn(check, detail, advice string)    { d.say(check, StateWarning, detail, advice) }
+func (d *doctor) ok(check, detail string)           { d.say(check, StateOK, detail, "") }
+func (d *doctor) warn(check, detail, advice string) { d.say(check, StateWarning, detail, advice) }
+
 func (d *doctor) problem(check, detail, advice string) { d.say(check, StateProblem, detail, advice) }
 
 func (d *doctor) configuration() {

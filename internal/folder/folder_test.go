@@ -168,7 +168,7 @@ func TestFilesAreListedInOrder(t *testing.T) {
 	}
 	require.Equal(t, want, list(folder.File{}))
 	for i, file := range want {
-		require.Equal(t, len(want)-1-i, len(list(file)))
+		require.Len(t, list(file), len(want)-1-i)
 	}
 	for file, err := range f.All(folder.File{}) {
 		require.NoError(t, err)

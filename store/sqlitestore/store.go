@@ -113,7 +113,7 @@ func (s *Store) open(ctx context.Context, path string, o Options) error {
 		return migrate(ctx, w)
 	}
 	if o.AsItIs {
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); err != nil { // #nosec G703 -- the operator names the file
 			return err
 		}
 	} else if err := prepareFile(path); err != nil {
