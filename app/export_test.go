@@ -246,22 +246,22 @@ func TestImportGoesOn(t *testing.T) {
 	for _, steps := range []int{2, 7} {
 		for _, after := range []bool{false, true} {
 			to := stock(t, keys)
-			sound := to.Store
+			whole := to.Store
 			tries := 0
 			for {
 				tries++
 				require.Less(t, tries, 200)
-				to.Store = &flaky{Store: sound, left: steps + tries/3, after: after}
+				to.Store = &flaky{Store: whole, left: steps + tries/3, after: after}
 				got, err := Import(t.Context(), to, bytes.NewReader(b), ImportOptions{Now: movingTime})
-				to.Store = sound
+				to.Store = whole
 				if err == nil {
 					require.Equal(t, done.SHA256, got.SHA256)
 					require.Positive(t, got.Skipped)
 					break
 				}
 				require.ErrorIs(t, err, errKilled)
-				if mark, _ := sound.Marker(t.Context(), markerImport); mark != nil {
-					require.ErrorContains(t, readyStore(t.Context(), sound, keys), "not finished")
+				if mark, _ := whole.Marker(t.Context(), markerImport); mark != nil {
+					require.ErrorContains(t, readyStore(t.Context(), whole, keys), "not finished")
 				}
 			}
 			again, _ := exported(t, to)

@@ -31,7 +31,7 @@ type Contact struct {
 	Tenant        Tenant            `json:"tenant"                bson:"tenant"`
 	Name          string            `json:"name"                  bson:"name"`               // empty until known; hostile text
 	Language      string            `json:"language,omitempty"    bson:"language,omitempty"` // BCP 47
-	Labels        []string          `json:"labels,omitempty"      bson:"labels,omitempty"`
+	Labels        []string          `json:"labels,omitempty"      bson:"labels,omitempty"`   // ids of Labels, or words of their own
 	Attributes    map[string]string `json:"attributes,omitempty"  bson:"attributes,omitempty"`
 	ExternalIDs   []ExternalID      `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
 	Version       int64             `json:"version"               bson:"version"`

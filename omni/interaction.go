@@ -32,7 +32,8 @@ type Interaction struct {
 	ChannelType      ChannelType      `json:"channelType"              bson:"channelType"`
 	GroupID          string           `json:"groupId"                  bson:"groupId"`
 	FolderID         string           `json:"folderId,omitempty"       bson:"folderId,omitempty"`
-	Owner            InteractionOwner `json:"owner"                    bson:"owner"` // Group: nobody has taken it yet
+	LabelIDs         []string         `json:"labelIds,omitempty"       bson:"labelIds,omitempty"` // of Labels; one that is gone is no longer shown
+	Owner            InteractionOwner `json:"owner"                    bson:"owner"`              // Group: nobody has taken it yet
 	State            InteractionState `json:"state"                    bson:"state"`
 	ContactName      string           `json:"contactName"              bson:"contactName"` // copies for lists
 	ContactAddress   string           `json:"contactAddress"           bson:"contactAddress"`
@@ -65,6 +66,10 @@ func (i Interaction) Validate() error {
 	bad.require(i.Owner.Type.Valid(), "owner.type", "must be User or Group")
 	bad.require(ValidID(i.Owner.ID), "owner.id", "must be an id")
 	bad.require(i.State.Valid(), "state", "must be open, snoozed or resolved")
+	bad.require(len(i.LabelIDs) <= 50, "labelIds", "must be at most 50")
+	for _, id := range i.LabelIDs {
+		bad.require(ValidID(id), "labelIds", "must be ids")
+	}
 	bad.nest("schemaVersion", i.SchemaVersion.Validate())
 	return bad.err("interaction")
 }

@@ -508,6 +508,8 @@ func tables() []table {
 			rule[omni.Interaction]{"channelType", func(i *omni.Interaction) { i.ChannelType = "" }},
 			rule[omni.Interaction]{"owner.type", func(i *omni.Interaction) { i.Owner.Type = "" }},
 			rule[omni.Interaction]{"owner.id", func(i *omni.Interaction) { i.Owner.ID = "" }},
+			rule[omni.Interaction]{"labelIds", func(i *omni.Interaction) { i.LabelIDs = []string{badID} }},
+			rule[omni.Interaction]{"labelIds", func(i *omni.Interaction) { i.LabelIDs = slices.Repeat([]string{idA}, 51) }},
 			rule[omni.Interaction]{"state", func(i *omni.Interaction) { i.State = "closed" }},
 			rule[omni.Interaction]{"schemaVersion.version", func(i *omni.Interaction) { i.SchemaVersion.Version = 0 }},
 		),

@@ -192,6 +192,7 @@ type InteractionChange struct {
 	Owner      *omni.InteractionOwner
 	State      *omni.InteractionState
 	FolderID   *string
+	LabelIDs   *[]string // all of them; empty: none
 	ResolvedAt *omni.Millis
 	ResolvedBy *string
 }

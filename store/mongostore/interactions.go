@@ -188,6 +188,9 @@ func changeUpdate(id string, c store.InteractionChange) bson.D {
 	if c.FolderID != nil {
 		fields = append(fields, bson.E{Key: "folderId", Value: *c.FolderID})
 	}
+	if c.LabelIDs != nil && len(*c.LabelIDs) > 0 {
+		fields = append(fields, bson.E{Key: "labelIds", Value: *c.LabelIDs})
+	}
 	if c.ResolvedAt != nil {
 		fields = append(fields, bson.E{Key: "resolvedAt", Value: *c.ResolvedAt})
 	}
@@ -197,6 +200,9 @@ func changeUpdate(id string, c store.InteractionChange) bson.D {
 	update := bson.D{{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}}
 	if len(fields) > 0 {
 		update = append(update, bson.E{Key: "$set", Value: fields})
+	}
+	if c.LabelIDs != nil && len(*c.LabelIDs) == 0 {
+		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "labelIds", Value: ""}}})
 	}
 	return update
 }

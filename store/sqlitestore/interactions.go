@@ -17,11 +17,16 @@ import (
 // scanInteraction reads interactionCols.
 func scanInteraction(r scanner) (i omni.Interaction, err error) {
 	var unread, schema, date int64
+	var labels string
 	err = r.Scan(&i.ID, &i.Tenant.OrganisationID, &i.Tenant.UserID, &i.ContactID, &i.IdentityID, &i.DigitalChannelID,
 		(*string)(&i.ChannelType), &i.GroupID, &i.FolderID, (*string)(&i.Owner.Type), &i.Owner.ID, (*string)(&i.State),
 		&i.ContactName, &i.ContactAddress, &i.LastSequence, (*int64)(&i.LastMessageAt), &i.LastPreview,
 		(*string)(&i.LastDirection), (*int64)(&i.LastInboundAt), (*int64)(&i.WaitingSince), &unread, &i.AgentReadSeq,
-		&i.ContactReadSeq, &i.Version, (*int64)(&i.CreatedAt), (*int64)(&i.ResolvedAt), &i.ResolvedBy, &schema, &date)
+		&i.ContactReadSeq, &i.Version, (*int64)(&i.CreatedAt), (*int64)(&i.ResolvedAt), &i.ResolvedBy, &schema, &date,
+		&labels)
+	if labels != "" {
+		i.LabelIDs = strings.Split(labels, " ")
+	}
 	i.Unread = int(unread)
 	i.SchemaVersion = omni.SchemaVersion{Version: int(schema), Date: time.UnixMilli(date).UTC()}
 	return i, err
@@ -35,7 +40,7 @@ func interactionArgs(i omni.Interaction) []any {
 		i.ContactName, i.ContactAddress, i.LastSequence, int64(i.LastMessageAt), i.LastPreview,
 		string(i.LastDirection), int64(i.LastInboundAt), int64(i.WaitingSince), int64(i.Unread), i.AgentReadSeq,
 		i.ContactReadSeq, i.Version, int64(i.CreatedAt), int64(i.ResolvedAt), i.ResolvedBy,
-		int64(i.SchemaVersion.Version), i.SchemaVersion.Date.UnixMilli(),
+		int64(i.SchemaVersion.Version), i.SchemaVersion.Date.UnixMilli(), strings.Join(i.LabelIDs, " "),
 	}
 }
 
@@ -95,7 +100,8 @@ func (s *Store) ChangeInteraction(ctx context.Context, t omni.Tenant, id string,
 		}
 		next := changed(have, change)
 		i, err := queryOne(ctx, c, sqlInteractionChange, scanInteraction, id, t.OrganisationID, version,
-			string(next.Owner.Type), next.Owner.ID, string(next.State), next.FolderID, int64(next.ResolvedAt), next.ResolvedBy)
+			string(next.Owner.Type), next.Owner.ID, string(next.State), next.FolderID, int64(next.ResolvedAt), next.ResolvedBy,
+			strings.Join(next.LabelIDs, " "))
 		if errors.Is(err, omni.ErrConflict) {
 			return have, fmt.Errorf("another one is open: %w", err)
 		}
@@ -120,6 +126,9 @@ func changed(i omni.Interaction, c store.InteractionChange) omni.Interaction {
 	}
 	if c.FolderID != nil {
 		i.FolderID = *c.FolderID
+	}
+	if c.LabelIDs != nil {
+		i.LabelIDs = *c.LabelIDs
 	}
 	if c.ResolvedAt != nil {
 		i.ResolvedAt = *c.ResolvedAt

@@ -29,7 +29,7 @@ func Exclusive(path string) (io.Closer, error) {
 }
 
 func lockFile(path string, alone bool) (io.Closer, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 G703 -- the operator names the file
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304,G703 -- the operator names the file
 	if err != nil {
 		return nil, err
 	}

@@ -259,6 +259,7 @@ func changesOfAnInteraction(t *testing.T, s store.Store) {
 	w := newWorld(t, s)
 	folder, resolved, at, by := omni.NewID(), omni.InteractionResolved, base+50, w.tenant.UserID
 	owner := omni.InteractionOwner{Type: omni.EntityUser, ID: by}
+	labels, none := []string{omni.NewID(), omni.NewID()}, []string{}
 	want := w.talk
 	for _, step := range []struct {
 		change store.InteractionChange
@@ -267,6 +268,10 @@ func changesOfAnInteraction(t *testing.T, s store.Store) {
 		{store.InteractionChange{}, func() {}},
 		{store.InteractionChange{FolderID: &folder}, func() { want.FolderID = folder }},
 		{store.InteractionChange{Owner: &owner}, func() { want.Owner = owner }},
+		{store.InteractionChange{LabelIDs: &labels}, func() { want.LabelIDs = labels }},
+		{store.InteractionChange{FolderID: &folder}, func() {}},
+		{store.InteractionChange{LabelIDs: &none}, func() { want.LabelIDs = nil }},
+		{store.InteractionChange{LabelIDs: &labels}, func() { want.LabelIDs = labels }},
 		{store.InteractionChange{State: &resolved, ResolvedAt: &at, ResolvedBy: &by}, func() { want.State, want.ResolvedAt, want.ResolvedBy = resolved, at, by }},
 	} {
 		got, err := s.ChangeInteraction(ctx, w.tenant, want.ID, want.Version, step.change)

@@ -206,3 +206,5 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (not_before, id, partition) WHERE state = 'pending';
 CREATE INDEX webhook_deliveries_by_age ON webhook_deliveries (org, webhook_id, created_at, id);
 CREATE INDEX webhook_deliveries_by_end ON webhook_deliveries (expires_at);
+
+ALTER TABLE interactions ADD COLUMN label_ids TEXT NOT NULL DEFAULT ''; -- with spaces between
