@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -196,6 +197,9 @@ func (b *Bus) Publish(ctx context.Context, name string, e hub.Entry) (hub.Positi
 	if err := b.check(ctx); err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
 	}
+	if err := word(e.Type); err != nil {
+		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
+	}
 	var pos hub.Position
 	b.send(name, func(t *topic) hub.Entry {
 		t.last++
@@ -214,10 +218,20 @@ func (b *Bus) Announce(ctx context.Context, name string, e hub.Entry) error {
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("announce to %s: %w", name, err)
 	}
+	if err := word(e.Type); err != nil {
+		return fmt.Errorf("announce to %s: %w", name, err)
+	}
 	b.send(name, func(t *topic) hub.Entry {
 		e.Offset, e.Epoch = 0, t.epoch
 		return e
 	})
+	return nil
+}
+
+func word(typ string) error {
+	if typ == "" || strings.ContainsAny(typ, " \n") {
+		return fmt.Errorf("an event of type %q: %w", typ, omni.ErrInvalid)
+	}
 	return nil
 }
 

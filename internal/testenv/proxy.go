@@ -1,0 +1,102 @@
+package testenv
+
+import (
+	"io"
+	"net"
+	"sync"
+	"testing"
+)
+
+// Proxy is a line between a program and a server, which a test can cut.
+type Proxy struct {
+	Addr string
+
+	t      testing.TB
+	target string
+	ln     net.Listener
+	work   sync.WaitGroup
+
+	mu     sync.Mutex
+	open   map[net.Conn]struct{}
+	broken bool
+	total  int
+}
+
+// StartProxy begins to pass connections on to target. The test ends it.
+func StartProxy(t testing.TB, target string) *Proxy {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("start proxy: %v", err)
+	}
+	p := &Proxy{Addr: ln.Addr().String(), t: t, target: target, ln: ln, open: map[net.Conn]struct{}{}}
+	p.work.Go(p.accept)
+	t.Cleanup(func() {
+		_ = ln.Close()
+		p.Break()
+		p.work.Wait()
+	})
+	return p
+}
+
+// Cut closes all connections. New ones are let through.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.open {
+		_ = c.Close()
+	}
+	clear(p.open)
+}
+
+// Break closes all connections and lets none through until Mend.
+func (p *Proxy) Break() {
+	p.mu.Lock()
+	p.broken = true
+	p.mu.Unlock()
+	p.Cut()
+}
+
+// Mend ends Break.
+func (p *Proxy) Mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = false
+}
+
+// Passed is how many connections were let through so far.
+func (p *Proxy) Passed() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.total
+}
+
+func (p *Proxy) accept() {
+	for {
+		in, err := p.ln.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", p.target)
+		p.mu.Lock()
+		if p.broken || err != nil {
+			_ = in.Close()
+			if err == nil {
+				_ = out.Close()
+			}
+			p.mu.Unlock()
+			continue
+		}
+		p.total++
+		p.open[in], p.open[out] = struct{}{}, struct{}{}
+		p.mu.Unlock()
+		p.work.Go(func() { pass(in, out) })
+		p.work.Go(func() { pass(out, in) })
+	}
+}
+
+func pass(to, from net.Conn) {
+	_, _ = io.Copy(to, from)
+	_ = to.Close()
+	_ = from.Close()
+}
