@@ -195,6 +195,7 @@ type Hub struct {
 
 	beats beats
 	out   outbox
+	told  Position // of the last entry of controlTopic; of controlled alone
 }
 
 type hubState int
@@ -227,7 +228,8 @@ func New(bus Bus, o Options) (*Hub, error) {
 	return h, nil
 }
 
-// Start lets clients in. Of ctx only the values are used; Shutdown ends what Start begins.
+// Start lets clients in. While the bus is away they are let in and cannot connect. Of ctx only the values are used;
+// Shutdown ends what Start begins.
 func (h *Hub) Start(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -239,11 +241,11 @@ func (h *Hub) Start(ctx context.Context) error {
 		h.cancel()
 		return fmt.Errorf("start hub: %w", err)
 	}
-	if err := h.bus.Subscribe(ctx, controlTopic); err != nil {
-		h.cancel()
-		return fmt.Errorf("start hub: %w", err)
-	}
 	h.state = hubOpen
+	if err := h.followControl(ctx); err != nil {
+		h.log.WarnContext(ctx, "started without the bus", "err", err)
+		h.loops.Go(h.followControlLater)
+	}
 	h.loops.Go(h.beatLoop)
 	h.loops.Go(h.janitorLoop)
 	h.loops.Go(h.outboxLoop)
@@ -493,7 +495,7 @@ func (h *Hub) Publish(ctx context.Context, topic, typ string, data any) (Positio
 		}
 		h.log.WarnContext(ctx, "event waits for the bus", "op", typ, "err", err)
 	}
-	if err := h.out.add(topic, e, false); err != nil {
+	if err := h.out.add(topic, e); err != nil {
 		return Position{}, fmt.Errorf("publish %s to %s: %w", typ, topic, err)
 	}
 	return Position{}, nil

@@ -12,7 +12,7 @@ import (
 
 const (
 	outboxFirstPause = 50 * time.Millisecond
-	outboxLastPause  = 2 * time.Second
+	outboxLastPause  = time.Second
 )
 
 // outbox holds what the bus could not take, in the order in which it came.
@@ -27,9 +27,8 @@ type outbox struct {
 }
 
 type outgoing struct {
-	topic   string
-	entry   Entry
-	passing bool
+	topic string
+	entry Entry
 }
 
 func (o *outbox) has(topic string) bool {
@@ -44,13 +43,13 @@ func (o *outbox) len() int {
 	return len(o.queue)
 }
 
-func (o *outbox) add(topic string, e Entry, passing bool) error {
+func (o *outbox) add(topic string, e Entry) error {
 	o.mu.Lock()
 	if len(o.queue) >= o.limit {
 		o.mu.Unlock()
 		return omni.Problemf(omni.ErrUnavailable, "too many events wait for the bus")
 	}
-	o.queue = append(o.queue, outgoing{topic, e, passing})
+	o.queue = append(o.queue, outgoing{topic, e})
 	o.waiting[topic]++
 	o.mu.Unlock()
 	select {
@@ -135,9 +134,6 @@ func (h *Hub) outboxLoop() {
 func (h *Hub) offer(o outgoing) error {
 	ctx, cancel := context.WithTimeout(h.base, busTimeout)
 	defer cancel()
-	if o.passing {
-		return h.bus.Announce(ctx, o.topic, o.entry)
-	}
 	_, err := h.bus.Publish(ctx, o.topic, o.entry)
 	return err
 }

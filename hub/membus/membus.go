@@ -281,6 +281,10 @@ func (b *Bus) Unsubscribe(ctx context.Context, name string) error {
 	if t == nil {
 		return nil
 	}
+	t.mu.Unlock()
+	t.order.Lock() // a delivery that has begun ends first
+	defer t.order.Unlock()
+	t.mu.Lock()
 	defer t.mu.Unlock()
 	var rest []*Bus
 	for _, n := range t.nodes {

@@ -18,8 +18,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // conform runs the suite on the Redis at url. Each bus has keys of its own, so the server may be anybody's.
 func conform(t *testing.T, url string) {
-	bustest.Run(t, func(t *testing.T, l bustest.Limits) hub.Bus {
-		return newBus(t, url, redisbus.Options{Events: l.Events, Age: l.Age})
+	bustest.Run(t, func(t *testing.T, l bustest.Limits) func() hub.Bus {
+		o := redisbus.Options{Prefix: "test-" + omni.NewToken(6), Events: l.Events, Age: l.Age}
+		return func() hub.Bus { return newBus(t, url, o) }
 	})
 }
 
