@@ -235,7 +235,7 @@ func (l *lane) probe() {
 		if !wait(l.bus.base, pause) {
 			return
 		}
-		err := l.client.Set(l.bus.base, l.key, "", probeExpiry).Err()
+		err := l.try()
 		if err == nil {
 			l.mu.Lock()
 			l.away = nil
@@ -247,6 +247,22 @@ func (l *lane) probe() {
 			return
 		}
 	}
+}
+
+// try finds out whether the server takes writes. It dials by itself first: a pool whose dials fail too often looks for
+// the server once a second only.
+func (l *lane) try() error {
+	ctx, cancel := context.WithTimeout(l.bus.base, l.bus.o.Timeout)
+	defer cancel()
+	o := l.client.Options()
+	conn, err := o.Dialer(ctx, o.Network, o.Addr)
+	if err != nil {
+		return err
+	}
+	if err := conn.Close(); err != nil {
+		return err
+	}
+	return l.client.Set(ctx, l.key, "", probeExpiry).Err()
 }
 
 // end fails what waits and what comes.

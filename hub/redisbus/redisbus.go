@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"omniservice/hub"
@@ -139,17 +140,22 @@ func New(url string, o Options) (*Bus, error) {
 	return b, nil
 }
 
+// poolSize is far more than the few connections that are used at a time. It is also after how many failed dials, in all
+// of its life, a pool no longer dials when it is asked to.
+const poolSize = 1000
+
 // connect makes the clients. Nothing is retried by them: an event must not be published twice by mistake, and who
 // waits is told at once.
 func (b *Bus) connect(t target) {
 	const name = "omniservice"
+	redis.SetLogger(&logging.VoidLogger{}) // it writes to standard error what our own errors say; set atomically
 	dial := t.dialer(b.o.Timeout)
 	switch t.kind {
 	case single:
 		b.client = redis.NewClient(&redis.Options{
 			Network: t.network, Addr: t.addrs[0], Username: t.username, Password: t.password, DB: t.db, TLSConfig: t.tls, Dialer: dial,
 			ClientName: name, Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialTimeout: b.o.Timeout, DialerRetries: 1,
-			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: flushers + 2, PipelinePoolSize: -1,
+			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: poolSize, PipelinePoolSize: -1,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		})
 	case sentinel:
@@ -157,14 +163,14 @@ func (b *Bus) connect(t target) {
 			MasterName: t.master, SentinelAddrs: t.addrs, SentinelUsername: t.sentinelUsername, SentinelPassword: t.sentinelPassword,
 			Username: t.username, Password: t.password, DB: t.db, TLSConfig: t.tls, Dialer: dial,
 			ClientName: name, Protocol: 2, DisableIdentity: true, MaxRetries: -1, DialTimeout: b.o.Timeout, DialerRetries: 1,
-			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: flushers + 2, PipelinePoolSize: -1,
+			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: poolSize, PipelinePoolSize: -1,
 		})
 	case cluster:
 		b.announce, b.redirect = "spublish", b.follow
 		b.nodes = redis.NewClusterClient(&redis.ClusterOptions{
 			Addrs: t.addrs, Username: t.username, Password: t.password, TLSConfig: t.tls, Dialer: dial,
 			ClientName: name, Protocol: 2, DisableIdentity: true, MaxRetries: -1, MaxRedirects: 3, DialTimeout: b.o.Timeout, DialerRetries: 1,
-			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: flushers + 2, PipelinePoolSize: -1,
+			ReadTimeout: b.o.Timeout, WriteTimeout: b.o.Timeout, PoolSize: poolSize, PipelinePoolSize: -1,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		})
 	}
@@ -453,7 +459,7 @@ func (b *Bus) Positions(ctx context.Context, topics []string) (map[string]hub.Po
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
 	}
-	m, err := b.positions(ctx, topics)
+	m, err := b.positions(ctx, topics, "")
 	if err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
 	}
@@ -477,7 +483,8 @@ func (b *Bus) followed(m map[string]hub.Position) map[*topic]hub.Position {
 	return ts
 }
 
-func (b *Bus) positions(ctx context.Context, topics []string) (map[string]hub.Position, error) {
+// positions asks for all topics at once. With how as "anew" the server looks whether it is another process by now.
+func (b *Bus) positions(ctx context.Context, topics []string, how string) (map[string]hub.Position, error) {
 	parts := make([][]string, len(b.partition))
 	for _, name := range topics {
 		p := b.part(name)
@@ -492,12 +499,12 @@ func (b *Bus) positions(ctx context.Context, topics []string) (map[string]hub.Po
 		for len(names) > 0 {
 			some := names[:min(len(names), positionKeys)]
 			names = names[len(some):]
-			args := make([]any, 0, len(some)+8)
+			args := make([]any, 0, len(some)+9)
 			args = append(args, "evalsha", positionsScript.sha, len(some)+1, b.partition[part].run)
 			for _, name := range some {
 				args = append(args, b.partition[part].meta+name)
 			}
-			args = append(args, millis(), b.unique(), b.limits[3], b.limits[4])
+			args = append(args, millis(), b.unique(), b.limits[3], b.limits[4], how)
 			asked = append(asked, question{some, b.send(part, positionsScript, 64*len(some), args...)})
 		}
 	}

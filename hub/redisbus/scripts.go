@@ -16,13 +16,14 @@ func newScript(source string) *script {
 //
 // current returns the first letters of the run id of the server process, which epochs begin with. INFO costs more than
 // all the rest of a script, so its answer is kept for half a second in a key beside the topics. After a quick restart
-// or failover that key is believed for so long, and whatever happened meanwhile changes epoch when it no longer is.
+// or failover that key may be believed for so long, and whatever happened meanwhile changes epoch when it no longer is,
+// or when the first node that connected anew asks what it missed: then nothing is believed.
 //
 // topic returns a topic's epoch, offset, bytes of history and when its expiry was last put off, whether it is new, and
 // makes it up if there is none of this process: a topic's epoch must not change with its first event.
 const luaHead = `
-local function current(key, now)
-  local known = redis.call('GET', key)
+local function current(key, now, anew)
+  local known = not anew and redis.call('GET', key)
   if known then
     local run, at = string.match(known, '^(%w+) (%d+)$')
     if run and math.abs(tonumber(now) - tonumber(at)) < 500 then return run end
@@ -82,7 +83,7 @@ return {e, o}
 // positionsScript answers epoch and offset of each topic, one after the other.
 var positionsScript = newScript(luaHead + `
 local now, nonce, keep, remember = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local run = current(KEYS[1], now)
+local run = current(KEYS[1], now, ARGV[5] == 'anew')
 local r = {}
 for i = 2, #KEYS do
   local e, o, b, x, new = topic(KEYS[i], run, nonce)

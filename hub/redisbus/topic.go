@@ -266,7 +266,7 @@ func (b *Bus) repair(ts []*topic) (again []*topic) {
 		names = append(names, t.name)
 	}
 	ctx, cancel := context.WithTimeout(b.listen, 4*b.o.Timeout)
-	now, err := b.positions(ctx, names)
+	now, err := b.positions(ctx, names, "anew")
 	cancel()
 	if err != nil {
 		return ts

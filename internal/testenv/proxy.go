@@ -1,7 +1,6 @@
 package testenv
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ type Proxy struct {
 	open   map[net.Conn]struct{}
 	broken bool
 	total  int
+	stall  chan struct{} // closed: connections opened so far pass nothing
 }
 
 // StartProxy begins to pass connections on to target. The test ends it.
@@ -29,7 +29,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	if err != nil {
 		t.Fatalf("start proxy: %v", err)
 	}
-	p := &Proxy{Addr: ln.Addr().String(), t: t, target: target, ln: ln, open: map[net.Conn]struct{}{}}
+	p := &Proxy{Addr: ln.Addr().String(), t: t, target: target, ln: ln, open: map[net.Conn]struct{}{}, stall: make(chan struct{})}
 	p.work.Go(p.accept)
 	t.Cleanup(func() {
 		_ = ln.Close()
@@ -64,6 +64,14 @@ func (p *Proxy) Mend() {
 	p.broken = false
 }
 
+// Stall makes the connections that are open now pass nothing any more, without closing them. New ones work.
+func (p *Proxy) Stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.stall)
+	p.stall = make(chan struct{})
+}
+
 // Passed is how many connections were let through so far.
 func (p *Proxy) Passed() int {
 	p.mu.Lock()
@@ -89,14 +97,31 @@ func (p *Proxy) accept() {
 		}
 		p.total++
 		p.open[in], p.open[out] = struct{}{}, struct{}{}
+		stall := p.stall
 		p.mu.Unlock()
-		p.work.Go(func() { pass(in, out) })
-		p.work.Go(func() { pass(out, in) })
+		p.work.Go(func() { pass(in, out, stall) })
+		p.work.Go(func() { pass(out, in, stall) })
 	}
 }
 
-func pass(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	_ = from.Close()
+func pass(to, from net.Conn, stall chan struct{}) {
+	defer func() {
+		_ = to.Close()
+		_ = from.Close()
+	}()
+	b := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		select {
+		case <-stall: // read on, to notice the end
+			continue
+		default:
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -77,17 +78,20 @@ func (r *Redis) Port() string {
 // Start starts it, or starts it again, and waits until it answers.
 func (r *Redis) Start() {
 	r.t.Helper()
+	r.StartWith(append([]string{
+		"--port", r.Port(), "--bind", "127.0.0.1", "--dir", r.Dir, "--save", "", "--daemonize", "no", "--logfile", "redis.log",
+	}, r.args...)...)
+}
+
+// StartWith starts it with these arguments alone. It has to listen on Addr and to write redis.log.
+func (r *Redis) StartWith(args ...string) {
+	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cmd != nil {
 		r.t.Fatal("redis-server runs already")
 	}
-	// On the command line: a file is needed only where the server writes one, as Sentinel does.
-	args := []string{"--port", r.Port(), "--bind", "127.0.0.1", "--dir", r.Dir, "--save", "", "--daemonize", "no", "--logfile", "redis.log"}
-	if len(r.args) > 0 && strings.HasSuffix(r.args[0], ".conf") {
-		args = nil
-	}
-	cmd := exec.CommandContext(context.Background(), "redis-server", append(append([]string{}, r.args[:confs(r.args)]...), append(args, r.args[confs(r.args):]...)...)...) // #nosec G204 -- a test's own words
+	cmd := exec.CommandContext(context.Background(), "redis-server", args...)
 	cmd.Dir = r.Dir
 	if err := cmd.Start(); err != nil {
 		r.t.Fatalf("start redis-server: %v", err)
@@ -98,10 +102,7 @@ func (r *Redis) Start() {
 		close(done)
 	}()
 	r.cmd, r.done = cmd, done
-	for end := time.Now().Add(patience); ; {
-		if r.answers() {
-			return
-		}
+	for end := time.Now().Add(patience); !r.answers(); {
 		select {
 		case <-done:
 			r.t.Fatalf("redis-server ended at once: %s", r.log())
@@ -111,14 +112,6 @@ func (r *Redis) Start() {
 			r.t.Fatalf("redis-server does not answer: %s", r.log())
 		}
 	}
-}
-
-// confs is 1 if the first argument is a configuration file, which has to stand first.
-func confs(args []string) int {
-	if len(args) > 0 && strings.HasSuffix(args[0], ".conf") {
-		return 1
-	}
-	return 0
 }
 
 func (r *Redis) log() string {
@@ -177,8 +170,22 @@ func (r *Redis) signal(s syscall.Signal) {
 	}
 }
 
-// Do sends one command and returns the first line of the answer, or of what it holds.
+// Do sends one command and returns the answer: a line as it is, such as +OK or :1, and of a string what it holds. Of
+// several it is their number, such as *3.
 func (r *Redis) Do(words ...string) string {
+	r.t.Helper()
+	head, _ := r.ask(words)
+	return head
+}
+
+// All sends one command and returns the strings that it answers.
+func (r *Redis) All(words ...string) []string {
+	r.t.Helper()
+	_, all := r.ask(words)
+	return all
+}
+
+func (r *Redis) ask(words []string) (head string, all []string) {
 	r.t.Helper()
 	c, err := net.DialTimeout("tcp", r.Addr, time.Second)
 	if err != nil {
@@ -191,30 +198,34 @@ func (r *Redis) Do(words ...string) string {
 	for _, w := range words {
 		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(w), w)
 	}
-	if _, err := c.Write([]byte(b.String())); err != nil {
+	if _, err := io.WriteString(c, b.String()); err != nil {
 		r.t.Fatalf("%s: %v", words[0], err)
 	}
 	in := bufio.NewReader(c)
-	line, err := in.ReadString('\n')
-	if err != nil {
-		r.t.Fatalf("%s: %v", words[0], err)
-	}
-	if line[0] != '$' {
-		return strings.TrimSpace(line)
-	}
-	var n int
-	if _, err := fmt.Sscanf(line, "$%d", &n); err != nil || n < 0 {
-		return ""
-	}
-	bulk := make([]byte, n)
-	for got := 0; got < n; {
-		k, err := in.Read(bulk[got:])
+	one := func() string {
+		line, err := in.ReadString('\n')
 		if err != nil {
 			r.t.Fatalf("%s: %v", words[0], err)
 		}
-		got += k
+		line = strings.TrimSpace(line)
+		var n int
+		if _, err := fmt.Sscanf(line, "$%d", &n); err != nil || n < 0 {
+			return line
+		}
+		bulk := make([]byte, n+2)
+		if _, err := io.ReadFull(in, bulk); err != nil {
+			r.t.Fatalf("%s: %v", words[0], err)
+		}
+		return string(bulk[:n])
 	}
-	return string(bulk)
+	head = one()
+	var n int
+	if _, err := fmt.Sscanf(head, "*%d", &n); err == nil {
+		for range n {
+			all = append(all, one())
+		}
+	}
+	return head, all
 }
 
 // StartRedisCluster starts n masters that share all slots, and waits until each knows that.
