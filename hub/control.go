@@ -18,6 +18,7 @@ const controlTopic = "control"
 const (
 	controlClose   = "close"
 	controlRegrant = "regrant"
+	controlSignal  = "signal" // passing: nobody makes good that one was lost
 )
 
 // keepRecent is how long a connection that was being let in when its session was closed can still be found out.
@@ -32,6 +33,8 @@ type control struct {
 	SessionID string `json:"sessionId,omitempty"`
 	Code      int    `json:"code,omitempty"`
 	Reason    string `json:"reason,omitempty"`
+
+	Signal json.RawMessage `json:"signal,omitempty"`
 }
 
 type recentControl struct {
@@ -138,8 +141,31 @@ func (h *Hub) followControlLater() {
 	}
 }
 
+// Signal has Options.Signalled called on the other nodes, with data as JSON. They may miss it.
+func (h *Hub) Signal(ctx context.Context, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	e, err := newEntry(controlSignal, control{Node: h.node, Signal: raw})
+	if err == nil {
+		err = h.bus.Announce(ctx, controlTopic, e)
+	}
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
+}
+
 // controlled takes what another node told. It must not block.
 func (h *Hub) controlled(e Entry) {
+	if e.Type == controlSignal {
+		var c control
+		if err := json.Unmarshal(e.Data, &c); err == nil && c.Node != h.node && h.opts.Signalled != nil {
+			h.opts.Signalled(c.Signal)
+		}
+		return
+	}
 	before := h.told
 	h.told = Position{Epoch: e.Epoch, Offset: e.Offset}
 	if e.Type == "" || before.Epoch != "" && (e.Epoch != before.Epoch || e.Offset > before.Offset+1) {

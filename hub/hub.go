@@ -52,6 +52,9 @@ type Options struct {
 	// PendingPublishes is how many events wait in memory while the bus is away; 0 means 10,000.
 	PendingPublishes int
 
+	// Signalled is called with what another node gave to Hub.Signal. It must not wait. nil: nothing is done with it.
+	Signalled func(data json.RawMessage)
+
 	// Regrant says which topics p may have now. It is called for each open connection that Hub.Regrant names.
 	// After an error that wraps omni.ErrUnauthenticated or omni.ErrForbidden the connection is closed for good,
 	// after any other it has to come back. nil: connections have to come back.

@@ -87,9 +87,8 @@ local run = current(KEYS[1], now, ARGV[5] == 'anew')
 local r = {}
 for i = 2, #KEYS do
   local e, o, b, x, new = topic(KEYS[i], run, nonce)
-  if new then redis.call('HSET', KEYS[i], 'e', e, 'o', 0, 'b', 0, 'x', now) end
   if new or math.abs(tonumber(now) - x) > keep / 4 then
-    redis.call('HSET', KEYS[i], 'x', now)
+    redis.call('HSET', KEYS[i], 'e', e, 'o', o, 'b', b, 'x', now)
     redis.call('PEXPIRE', KEYS[i], remember)
   end
   r[#r + 1] = e
