@@ -26,6 +26,12 @@ type Entry struct {
 	At     omni.Millis
 	Offset int64 // 0 for a passing event
 	Epoch  string
+
+	// Key tells the events of all publishers apart: one word, or empty. With Again set, Publish looks whether one of
+	// the topic's newest events, at least 500, has this Key already, and if so answers where it stands and publishes
+	// nothing. Both are for Publish alone: they are not delivered.
+	Key   string
+	Again bool
 }
 
 // Bus connects the hubs of all nodes: it numbers events, keeps a short history of each topic and hands events to
@@ -40,7 +46,7 @@ type Bus interface {
 	// one topic it is never called twice at once.
 	Start(ctx context.Context, deliver func(topic string, e Entry)) error
 	// Publish appends e to the topic's history with the next offset and announces it, in one atomic step. After an
-	// error it may have done so or not, but for omni.ErrInvalid: such an entry is never taken.
+	// error it may have done so or not, until e is published with Again; but with omni.ErrInvalid it never has.
 	Publish(ctx context.Context, topic string, e Entry) (Position, error)
 	// Announce hands e to subscribers without keeping it. e gets no offset.
 	Announce(ctx context.Context, topic string, e Entry) error

@@ -104,12 +104,14 @@ func (h *Hub) tell(ctx context.Context, op string, c control) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
+	e.Key = h.key()
 	h.obey(op, c) //nolint:contextcheck // asking for topics again outlives the caller
 	if h.out.has(controlTopic) {
 		err = omni.Problemf(omni.ErrUnavailable, "the bus is away")
 	} else if _, err = h.bus.Publish(ctx, controlTopic, e); err == nil {
 		return nil
 	}
+	e.Again = true
 	return fmt.Errorf("tell other nodes to %s: %w", op, errors.Join(err, h.out.add(controlTopic, e)))
 }
 

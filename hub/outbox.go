@@ -68,6 +68,13 @@ func (o *outbox) first() (outgoing, bool) {
 	return o.queue[0], true
 }
 
+// again notes that the bus may have the first one.
+func (o *outbox) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue[0].entry.Again = true
+}
+
 func (o *outbox) drop() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -123,6 +130,7 @@ func (h *Hub) outboxLoop() {
 		case errors.Is(err, omni.ErrInvalid): // it never will be taken, and must not hold up the rest
 			h.log.ErrorContext(h.base, "event refused by the bus", "op", next.entry.Type, "err", err)
 		default:
+			h.out.again()
 			wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // spreads load, hides nothing
 			pause = min(2*pause, outboxLastPause)
 			continue

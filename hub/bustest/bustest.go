@@ -48,6 +48,7 @@ func Run(t *testing.T, newBus func(t *testing.T, l Limits) func() hub.Bus) {
 		"history and delivery overlap": testMerge,
 		"any data":                     testData,
 		"types are one word":           testTypes,
+		"again is once":                testAgain,
 		"many topics":                  testMany,
 		"follow and leave":             testChurn,
 	} {
@@ -535,6 +536,38 @@ func testTypes(t *testing.T, newBus func(Limits) *probe) {
 	}
 	require.EqualValues(t, 1, p.publish(topic, "x").Offset)
 	p.await(topic, 1)
+}
+
+// testAgain publishes what may have been published already.
+func testAgain(t *testing.T, newBus func(Limits) *probe) {
+	p, topic := newBus(Limits{}), fresh()
+	p.subscribe(topic)
+	put := func(key string, again bool) hub.Position {
+		pos, err := p.Publish(t.Context(), topic, hub.Entry{Type: "test", Data: json.RawMessage(`"` + key + ` old\n"`), Key: key, Again: again})
+		require.NoError(t, err)
+		return pos
+	}
+	first := put("first", true)
+	require.EqualValues(t, 1, first.Offset, "it was not")
+	for i := range 450 {
+		put(fmt.Sprintf("k%d", i), false)
+	}
+	require.Equal(t, first, put("first", true))
+	require.Equal(t, int64(451), put("k449", true).Offset)
+	require.Equal(t, int64(452), put("k449", false).Offset, "who does not ask is not looked for")
+	require.Equal(t, int64(453), put("old", true).Offset, "data are no keys")
+	require.Equal(t, int64(454), put("", true).Offset, "without a key nothing is the same")
+	require.Equal(t, int64(455), put("", true).Offset)
+	es := p.await(topic, 455)
+	p.inOrder(es, 0)
+	kept, _, _, err := p.History(t.Context(), topic, hub.Position{Epoch: first.Epoch}, 1000)
+	require.NoError(t, err)
+	require.Equal(t, es, kept)
+	for _, e := range es {
+		require.Equal(t, []any{"test", "", false}, []any{e.Type, e.Key, e.Again})
+	}
+	_, err = p.Publish(t.Context(), topic, hub.Entry{Type: "test", Key: "two words"})
+	require.ErrorIs(t, err, omni.ErrInvalid)
 }
 
 // testMany is a node with many connections: what it asks comes in heaps.

@@ -200,8 +200,19 @@ func (b *Bus) Publish(ctx context.Context, name string, e hub.Entry) (hub.Positi
 	if err := word(e.Type); err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
 	}
+	if strings.ContainsAny(e.Key, " \n") {
+		return hub.Position{}, fmt.Errorf("publish to %s with key %q: %w", name, e.Key, omni.ErrInvalid)
+	}
+	again := e.Again && e.Key != ""
+	e.Again = false
 	var pos hub.Position
 	b.send(name, func(t *topic) hub.Entry {
+		if again {
+			if i := t.find(e.Key); i >= 0 {
+				pos = hub.Position{Epoch: t.epoch, Offset: t.kept[i].Offset}
+				return hub.Entry{}
+			}
+		}
 		t.last++
 		e.Offset, e.Epoch = t.last, t.epoch
 		t.kept = append(t.kept, e)
@@ -250,6 +261,10 @@ func (b *Bus) send(name string, number func(t *topic) hub.Entry) {
 		t.used = time.Now()
 		e := number(t)
 		nodes := t.nodes // replaced, never changed
+		if e.Type == "" {
+			nodes = nil // nothing new
+		}
+		e.Key = ""
 		t.mu.Unlock()
 		for _, n := range nodes {
 			n.hand(name, e)
@@ -296,6 +311,16 @@ func (b *Bus) Unsubscribe(ctx context.Context, name string) error {
 	return nil
 }
 
+// find returns which of the kept events has the key, or -1. The caller holds mu.
+func (t *topic) find(key string) int {
+	for i := len(t.kept) - 1; i >= 0; i-- {
+		if t.kept[i].Key == key {
+			return i
+		}
+	}
+	return -1
+}
+
 // History implements hub.Bus.
 func (b *Bus) History(ctx context.Context, name string, since hub.Position, limit int) ([]hub.Entry, hub.Position, bool, error) {
 	if err := b.check(ctx); err != nil {
@@ -314,7 +339,11 @@ func (b *Bus) History(ctx context.Context, name string, since hub.Position, limi
 		return nil, now, false, nil
 	}
 	es := t.kept[int64(len(t.kept))-missing:]
-	return append([]hub.Entry(nil), es[:min(len(es), max(limit, 0))]...), now, true, nil
+	es = append([]hub.Entry(nil), es[:min(len(es), max(limit, 0))]...)
+	for i := range es {
+		es[i].Key = ""
+	}
+	return es, now, true, nil
 }
 
 // Positions implements hub.Bus.

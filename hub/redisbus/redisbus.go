@@ -341,15 +341,19 @@ func (b *Bus) names(part int, name string) (meta, list, channel string) {
 
 // encode is what follows offset and epoch in a message, and an element of a history. There is room for a head.
 func encode(head string, e hub.Entry) ([]byte, error) {
-	if e.Type == "" || strings.ContainsAny(e.Type, " \n") {
-		return nil, fmt.Errorf("an event of type %q: %w", e.Type, omni.ErrInvalid)
+	if e.Type == "" || strings.ContainsAny(e.Type, " \n") || strings.ContainsAny(e.Key, " \n") {
+		return nil, fmt.Errorf("an event of type %q with key %q: %w", e.Type, e.Key, omni.ErrInvalid)
 	}
-	body := make([]byte, 0, len(head)+len(e.Type)+len(e.Data)+24)
+	body := make([]byte, 0, len(head)+len(e.Type)+len(e.Key)+len(e.Data)+24)
 	body = append(body, head...)
 	body = append(body, ' ')
 	body = strconv.AppendInt(body, int64(e.At), 10)
 	body = append(body, ' ')
 	body = append(body, e.Type...)
+	if e.Key != "" {
+		body = append(body, ' ')
+		body = append(body, e.Key...)
+	}
 	body = append(body, '\n')
 	return append(body, e.Data...), nil
 }
@@ -363,10 +367,14 @@ func (b *Bus) Publish(ctx context.Context, name string, e hub.Entry) (hub.Positi
 	if err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
 	}
+	var again string
+	if e.Again {
+		again = e.Key
+	}
 	part := b.part(name)
 	meta, list, channel := b.names(part, name)
 	v, err := b.send(part, publishScript, len(body), "evalsha", publishScript.sha, 4, b.partition[part].run, meta, list, channel,
-		millis(), b.unique(), body, b.limits[0], b.limits[1], b.limits[2], b.limits[3], b.limits[4], b.announce).wait(ctx)
+		millis(), b.unique(), body, b.limits[0], b.limits[1], b.limits[2], b.limits[3], b.limits[4], b.announce, again).wait(ctx)
 	if err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
 	}
@@ -441,6 +449,7 @@ func (b *Bus) askHistory(name string, since hub.Position, limit int) func(contex
 			text, _ := t.(string)
 			at, rest, ok := strings.Cut(strings.TrimPrefix(text, " "), " ")
 			typ, data, ok2 := strings.Cut(rest, "\n")
+			typ, _, _ = strings.Cut(typ, " ")
 			ms, err := strconv.ParseInt(at, 10, 64)
 			if !ok || !ok2 || err != nil {
 				return nil, now, false, errAnswer

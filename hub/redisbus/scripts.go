@@ -40,7 +40,8 @@ local function topic(key, run, nonce)
 end
 `
 
-// publishScript numbers, keeps and announces an event. It answers epoch and offset.
+// publishScript numbers, keeps and announces an event. It answers epoch and offset. With a key it looks first whether
+// that was done already.
 //
 // What is too old is dropped from the history with every so manieth event only, so the limits are a little exceeded.
 var publishScript = newScript(luaHead + `
@@ -49,6 +50,12 @@ local now, nonce, body = ARGV[1], ARGV[2], ARGV[3]
 local events, age, most, keep, remember = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local e, o, b, x = topic(meta, current(run, now), nonce)
 if o == 0 then redis.call('DEL', list) end
+if ARGV[10] ~= '' and o > 0 then
+  local tail = redis.call('LRANGE', list, -512, -1)
+  for i = #tail, 1, -1 do
+    if string.match(tail[i], '^ %d+ %S+ (%S+)\n') == ARGV[10] then return {e, o - #tail + i} end
+  end
+end
 o = o + 1
 local n = redis.call('RPUSH', list, body)
 if n == 1 then b = 0 end

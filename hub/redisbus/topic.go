@@ -179,7 +179,7 @@ func (w *worker) run() {
 	}
 }
 
-// decode reads "<offset> <epoch> <at> <type>\n<data>". Nobody else writes on our channels: what is not ours is no event.
+// decode reads "<offset> <epoch> <at> <type>[ <key>]\n<data>". Nobody else writes on our channels: what is not ours is no event.
 func (w *worker) decode(p []byte) (e hub.Entry, epoch []byte, ok bool) {
 	offset, p, ok := number(p)
 	epoch, p, ok2 := word(p, ' ')
@@ -188,6 +188,7 @@ func (w *worker) decode(p []byte) (e hub.Entry, epoch []byte, ok bool) {
 	if !ok || !ok2 || !ok3 || !ok4 {
 		return hub.Entry{}, nil, false
 	}
+	name, _, _ = word(name, ' ')
 	typ, seen := w.types[string(name)]
 	if !seen {
 		if len(w.types) >= maxTypes {

@@ -192,8 +192,30 @@ func readTLS(secure bool, ca, cert, key, serverName string) (*tls.Config, error)
 // dialer opens connections to servers and Sentinels, with TLS where the URL says so.
 func (t target) dialer(timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}
-	if t.tls == nil {
-		return d.DialContext
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		// What a closed connection has not sent must not arrive later: it may have been published again by then.
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		if t.tls == nil {
+			return conn, nil
+		}
+		return handshakeTLS(ctx, conn, addr, t.tls)
 	}
-	return (&tls.Dialer{NetDialer: d, Config: t.tls}).DialContext // takes the host's name where the URL gives none
+}
+
+func handshakeTLS(ctx context.Context, conn net.Conn, addr string, c *tls.Config) (net.Conn, error) {
+	if c.ServerName == "" {
+		c = c.Clone()
+		c.ServerName, _, _ = net.SplitHostPort(addr)
+	}
+	secure := tls.Client(conn, c)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return secure, nil
 }
