@@ -11,8 +11,10 @@ import (
 	"omniservice/hub"
 )
 
-// signalTimeout is how long other nodes are tried to be told that there is work for them. They look for it anyway.
-const signalTimeout = 2 * time.Second
+const (
+	signalTimeout = 2 * time.Second
+	signalPause   = 250 * time.Millisecond // before it is tried again
+)
 
 // signals tell other nodes that this one has put work into their partitions. What comes while one is under way goes
 // out with the next.
@@ -60,10 +62,20 @@ func (s *signals) run(ctx context.Context, h *hub.Hub, log *slog.Logger) {
 			continue
 		}
 		try, cancel := context.WithTimeout(ctx, signalTimeout)
-		if err := h.Signal(try, workers); err != nil {
-			log.DebugContext(ctx, "other nodes not told of work", "err", err)
-		}
+		err := h.Signal(try, workers)
 		cancel()
+		if err == nil {
+			continue
+		}
+		log.DebugContext(ctx, "other nodes not told of work", "err", err)
+		for _, w := range workers { // what comes meanwhile is told with them
+			s.add(w)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(signalPause):
+		}
 	}
 }
 
