@@ -313,8 +313,8 @@ func (b *Bus) Unsubscribe(ctx context.Context, name string) error {
 
 // find returns which of the kept events has the key, or -1. The caller holds mu.
 func (t *topic) find(key string) int {
-	for i := len(t.kept) - 1; i >= 0; i-- {
-		if t.kept[i].Key == key {
+	for i, e := range slices.Backward(t.kept) {
+		if e.Key == key {
 			return i
 		}
 	}

@@ -3,6 +3,7 @@ package redisbus_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,7 +55,7 @@ func (n *node) take(topic string, e hub.Entry) {
 func (n *node) seen(topic string) []hub.Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.got[topic][:len(n.got[topic]):len(n.got[topic])]
+	return slices.Clip(n.got[topic])
 }
 
 func (n *node) follow(topics ...string) {

@@ -201,8 +201,7 @@ func unavailable(err error) error {
 
 // isAway reports whether the server as a whole cannot do anything for us.
 func isAway(err error) bool {
-	var answer redis.Error
-	if !errors.As(err, &answer) {
+	if _, answered := errors.AsType[redis.Error](err); !answered {
 		return true // network, timeout, closed
 	}
 	for _, p := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "WRONGPASS", "NOREPLICAS", "ERR max number of clients"} {

@@ -51,7 +51,7 @@ func (b *Bus) Subscribe(ctx context.Context, name string) error {
 
 func (b *Bus) subscribe(ctx context.Context, name string) error {
 	part := b.part(name)
-	l, err := b.lane(part)
+	l, err := b.lane(ctx, part)
 	if err == nil {
 		err = l.state()
 	}
@@ -214,7 +214,7 @@ func (b *Bus) placeAll() bool {
 	}
 	b.mu.Unlock()
 	for p := range parts {
-		c, err := b.server(p)
+		c, err := b.server(b.listen, p)
 		if err != nil {
 			b.log.Warn("the server of topics is not known", "err", err)
 			signal(b.place)
@@ -313,14 +313,15 @@ func (l *link) session() error {
 	if err != nil {
 		return err
 	}
-	read := make(chan error, 1)
-	go func() { read <- l.read(r) }()
-	ended := false
+	var readErr error // once read is closed
+	read := make(chan struct{})
+	go func() {
+		readErr = l.read(r)
+		close(read)
+	}()
 	defer func() {
 		_ = conn.Close()
-		if !ended {
-			<-read
-		}
+		<-read
 	}()
 
 	tick := time.NewTicker(b.o.Probe)
@@ -333,9 +334,8 @@ func (l *link) session() error {
 		select {
 		case <-b.listen.Done():
 			return b.listen.Err()
-		case err := <-read:
-			ended = true
-			return err
+		case <-read:
+			return readErr
 		case <-l.wake:
 			for out := l.orders(); len(out) > 0; out = l.orders() {
 				if err := l.write(conn, out); err != nil {
@@ -343,7 +343,7 @@ func (l *link) session() error {
 				}
 			}
 		case <-tick.C:
-			b.send(l.part, nil, 64, b.announce, l.probe, "") // its answer is what the reader hears
+			b.send(b.listen, l.part, nil, 64, b.announce, l.probe, "") // its answer is what the reader hears
 		}
 	}
 }

@@ -239,11 +239,11 @@ func hash(s string) uint32 {
 }
 
 // server is the client of the server that a partition is on.
-func (b *Bus) server(part int) (*redis.Client, error) {
+func (b *Bus) server(ctx context.Context, part int) (*redis.Client, error) {
 	if b.nodes == nil {
 		return b.client, nil
 	}
-	ctx, cancel := context.WithTimeout(b.base, b.o.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.o.Timeout)
 	defer cancel()
 	c, err := b.nodes.MasterForKey(ctx, b.partition[part].alive)
 	if err != nil {
@@ -252,8 +252,8 @@ func (b *Bus) server(part int) (*redis.Client, error) {
 	return c, nil
 }
 
-func (b *Bus) lane(part int) (*lane, error) {
-	c, err := b.server(part)
+func (b *Bus) lane(ctx context.Context, part int) (*lane, error) {
+	c, err := b.server(ctx, part)
 	if err != nil {
 		return nil, err
 	}
@@ -283,7 +283,7 @@ func (b *Bus) dropLane(l *lane, err error) bool {
 	b.nodes.ReloadState(b.base)
 	if !errors.Is(err, redis.ErrClosed) && !redis.HasErrorPrefix(err, "MOVED") {
 		for i := range b.partition {
-			if c, err := b.server(i); err == nil && c == l.client {
+			if c, err := b.server(b.base, i); err == nil && c == l.client {
 				return false
 			}
 		}
@@ -315,10 +315,11 @@ func (b *Bus) follow(o *op) {
 	o.finish(err)
 }
 
-// send gives a command to the lane of its partition.
-func (b *Bus) send(part int, s *script, size int, args ...any) *op {
+// send gives a command to the lane of its partition. It goes on its way whatever becomes of ctx.
+func (b *Bus) send(ctx context.Context, part int, s *script, size int, args ...any) *op {
+	//nolint:contextcheck // who waits may give up, and what is under way with it goes on
 	o := &op{cmd: redis.NewCmd(b.base, args...), script: s, size: size, done: make(chan struct{})}
-	l, err := b.lane(part)
+	l, err := b.lane(ctx, part)
 	if err != nil {
 		o.finish(err)
 		return o
@@ -373,7 +374,7 @@ func (b *Bus) Publish(ctx context.Context, name string, e hub.Entry) (hub.Positi
 	}
 	part := b.part(name)
 	meta, list, channel := b.names(part, name)
-	v, err := b.send(part, publishScript, len(body), "evalsha", publishScript.sha, 4, b.partition[part].run, meta, list, channel,
+	v, err := b.send(ctx, part, publishScript, len(body), "evalsha", publishScript.sha, 4, b.partition[part].run, meta, list, channel,
 		millis(), b.unique(), body, b.limits[0], b.limits[1], b.limits[2], b.limits[3], b.limits[4], b.announce, again).wait(ctx)
 	if err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
@@ -406,7 +407,7 @@ func (b *Bus) Announce(ctx context.Context, name string, e hub.Entry) error {
 		return fmt.Errorf("announce to %s: %w", name, err)
 	}
 	part := b.part(name)
-	if _, err := b.send(part, nil, len(body), b.announce, b.partition[part].channel+name, body).wait(ctx); err != nil {
+	if _, err := b.send(ctx, part, nil, len(body), b.announce, b.partition[part].channel+name, body).wait(ctx); err != nil {
 		return fmt.Errorf("announce to %s: %w", name, err)
 	}
 	return nil
@@ -417,7 +418,7 @@ func (b *Bus) History(ctx context.Context, name string, since hub.Position, limi
 	if err := ctx.Err(); err != nil {
 		return nil, hub.Position{}, false, fmt.Errorf("read history of %s: %w", name, err)
 	}
-	es, now, ok, err := b.askHistory(name, since, limit)(ctx)
+	es, now, ok, err := b.askHistory(ctx, name, since, limit)(ctx)
 	if err != nil {
 		return nil, hub.Position{}, false, fmt.Errorf("read history of %s: %w", name, err)
 	}
@@ -425,10 +426,10 @@ func (b *Bus) History(ctx context.Context, name string, since hub.Position, limi
 }
 
 // askHistory sends a question. The function that it returns waits for the answer.
-func (b *Bus) askHistory(name string, since hub.Position, limit int) func(context.Context) ([]hub.Entry, hub.Position, bool, error) {
+func (b *Bus) askHistory(ctx context.Context, name string, since hub.Position, limit int) func(context.Context) ([]hub.Entry, hub.Position, bool, error) {
 	part := b.part(name)
 	meta, list, _ := b.names(part, name)
-	o := b.send(part, historyScript, 256, "evalsha", historyScript.sha, 3, b.partition[part].run, meta, list,
+	o := b.send(ctx, part, historyScript, 256, "evalsha", historyScript.sha, 3, b.partition[part].run, meta, list,
 		millis(), b.unique(), since.Epoch, since.Offset, limit, b.limits[4])
 	return func(ctx context.Context) ([]hub.Entry, hub.Position, bool, error) {
 		v, err := o.wait(ctx)
@@ -514,7 +515,7 @@ func (b *Bus) positions(ctx context.Context, topics []string, how string) (map[s
 				args = append(args, b.partition[part].meta+name)
 			}
 			args = append(args, millis(), b.unique(), b.limits[3], b.limits[4], how)
-			asked = append(asked, question{some, b.send(part, positionsScript, 64*len(some), args...)})
+			asked = append(asked, question{some, b.send(ctx, part, positionsScript, 64*len(some), args...)})
 		}
 	}
 	m := make(map[string]hub.Position, len(topics))
@@ -542,7 +543,7 @@ func (b *Bus) PutOnce(ctx context.Context, key string, value []byte, ttl time.Du
 		return fmt.Errorf("put: %w", err)
 	}
 	part := b.part(key)
-	o := b.send(part, nil, len(value), "set", b.partition[part].once+key, value, "px", max(ttl.Milliseconds(), 1))
+	o := b.send(ctx, part, nil, len(value), "set", b.partition[part].once+key, value, "px", max(ttl.Milliseconds(), 1))
 	if _, err := o.wait(ctx); err != nil {
 		return fmt.Errorf("put: %w", err)
 	}
@@ -555,7 +556,7 @@ func (b *Bus) TakeOnce(ctx context.Context, key string) ([]byte, error) {
 		return nil, fmt.Errorf("take: %w", err)
 	}
 	part := b.part(key)
-	v, err := b.send(part, nil, 64, "getdel", b.partition[part].once+key).wait(ctx)
+	v, err := b.send(ctx, part, nil, 64, "getdel", b.partition[part].once+key).wait(ctx)
 	if errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("take: %w", omni.ErrNotFound)
 	}
@@ -578,7 +579,7 @@ func (b *Bus) Allow(ctx context.Context, key string, n int, rate float64, burst 
 		return false, 0, fmt.Errorf("allow %d of %d at %g a second: %w", n, burst, rate, omni.ErrInvalid)
 	}
 	part := b.part(key)
-	v, err := b.send(part, allowScript, 128, "evalsha", allowScript.sha, 1, b.partition[part].bucket+key,
+	v, err := b.send(ctx, part, allowScript, 128, "evalsha", allowScript.sha, 1, b.partition[part].bucket+key,
 		n, strconv.FormatFloat(rate, 'g', -1, 64), burst).wait(ctx)
 	if err != nil {
 		return false, 0, fmt.Errorf("allow: %w", err)

@@ -302,7 +302,7 @@ func (b *Bus) repair(ts []*topic) (again []*topic) {
 			b.mend(t, nil, now[t.name], known && since == now[t.name])
 			continue
 		}
-		if asked = append(asked, question{t, b.askHistory(t.name, since, repairPage)}); len(asked) == repairAtOne {
+		if asked = append(asked, question{t, b.askHistory(b.listen, t.name, since, repairPage)}); len(asked) == repairAtOne {
 			flush()
 		}
 	}

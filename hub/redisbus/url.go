@@ -55,12 +55,10 @@ var ports = map[kind]string{single: "6379", sentinel: "26379", cluster: "6379"}
 //
 // with rediss+sentinel:// and rediss+cluster:// for TLS.
 func parseURL(raw string) (target, error) {
-	bad := func(format string, args ...any) (target, error) {
-		return target{}, omni.Problemf(omni.ErrInvalid, format, args...)
-	}
+	bad := func(format string, args ...any) error { return omni.Problemf(omni.ErrInvalid, format, args...) }
 	scheme, rest, ok := strings.Cut(raw, "://")
 	if !ok {
-		return bad("the URL must begin with redis://, rediss:// (TLS), redis+sentinel://, redis+cluster:// or unix://")
+		return target{}, bad("the URL must begin with redis://, rediss:// (TLS), redis+sentinel://, redis+cluster:// or unix://")
 	}
 	t := target{network: "tcp", prefix: "omni"}
 	secure := strings.HasPrefix(scheme, "rediss")
@@ -73,7 +71,7 @@ func parseURL(raw string) (target, error) {
 	case "redis+cluster":
 		t.kind = cluster
 	default:
-		return bad("the URL must begin with redis://, rediss:// (TLS), redis+sentinel://, redis+cluster:// or unix://")
+		return target{}, bad("the URL must begin with redis://, rediss:// (TLS), redis+sentinel://, redis+cluster:// or unix://")
 	}
 	// Several hosts are more than net/url takes: the first stands for all.
 	end := len(rest)
@@ -84,7 +82,7 @@ func parseURL(raw string) (target, error) {
 	first, others, _ := strings.Cut(hosts, ",")
 	u, err := url.Parse("redis://" + rest[:end-len(hosts)] + first + rest[end:])
 	if err != nil || u.Fragment != "" {
-		return bad("the URL cannot be read: are all special characters of the password written as %%XX?")
+		return target{}, bad("the URL cannot be read: are all special characters of the password written as %%XX?")
 	}
 	t.username = u.User.Username()
 	t.password, _ = u.User.Password()
@@ -92,19 +90,19 @@ func parseURL(raw string) (target, error) {
 	db := strings.Trim(u.Path, "/")
 	if t.network == "unix" {
 		if hosts != "" || u.Path == "" {
-			return bad("a unix URL must hold a path alone, such as unix:///run/redis.sock")
+			return target{}, bad("a unix URL must hold a path alone, such as unix:///run/redis.sock")
 		}
 		t.addrs, db = []string{u.Path}, ""
 	} else {
 		for h := range strings.SplitSeq(strings.TrimSuffix(first+","+others, ","), ",") {
 			a, err := hostPort(h, ports[t.kind])
 			if err != nil {
-				return bad("the URL must name host:port, several of them comma-separated")
+				return target{}, bad("the URL must name host:port, several of them comma-separated")
 			}
 			t.addrs = append(t.addrs, a)
 		}
 		if t.kind == single && len(t.addrs) > 1 {
-			return bad("several hosts need redis+sentinel:// or redis+cluster://")
+			return target{}, bad("several hosts need redis+sentinel:// or redis+cluster://")
 		}
 	}
 	take := func(name string) string {
@@ -117,19 +115,19 @@ func parseURL(raw string) (target, error) {
 	}
 	if db != "" {
 		if t.db, err = strconv.Atoi(db); err != nil || t.db < 0 {
-			return bad("the database of the URL must be a number, such as /0")
+			return target{}, bad("the database of the URL must be a number, such as /0")
 		}
 	}
 	if t.kind == cluster && t.db != 0 {
-		return bad("a Cluster has no databases: leave out /%d, use ?prefix= to keep two installations apart", t.db)
+		return target{}, bad("a Cluster has no databases: leave out /%d, use ?prefix= to keep two installations apart", t.db)
 	}
 	t.master, t.sentinelUsername, t.sentinelPassword = take("master"), take("sentinel_username"), take("sentinel_password")
 	if (t.kind == sentinel) != (t.master != "") {
-		return bad("?master= names the master that the Sentinels watch: redis+sentinel:// needs it, others have none")
+		return target{}, bad("?master= names the master that the Sentinels watch: redis+sentinel:// needs it, others have none")
 	}
 	if v := take("prefix"); v != "" {
 		if strings.ContainsAny(v, "{}* \r\n") {
-			return bad("?prefix= must not hold braces, stars or spaces")
+			return target{}, bad("?prefix= must not hold braces, stars or spaces")
 		}
 		t.prefix = v
 	}
@@ -137,7 +135,7 @@ func parseURL(raw string) (target, error) {
 		return target{}, err
 	}
 	for name := range q {
-		return bad("the URL has an option %q that there is not", name)
+		return target{}, bad("the URL has an option %q that there is not", name)
 	}
 	if t.db != 0 { // channels know no databases
 		t.prefix += "." + strconv.Itoa(t.db)

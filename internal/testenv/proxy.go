@@ -25,7 +25,7 @@ type Proxy struct {
 // StartProxy begins to pass connections on to target. The test ends it.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := listen()
 	if err != nil {
 		t.Fatalf("start proxy: %v", err)
 	}
@@ -85,7 +85,7 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		out, err := net.Dial("tcp", p.target)
+		out, err := dial(p.target)
 		p.mu.Lock()
 		if p.broken || err != nil {
 			_ = in.Close()

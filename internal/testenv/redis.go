@@ -121,7 +121,7 @@ func (r *Redis) log() string {
 
 // answers reports whether the server speaks: any answer will do, also a demand for a password, except that it loads.
 func (r *Redis) answers() bool {
-	c, err := net.DialTimeout("tcp", r.Addr, time.Second)
+	c, err := dial(r.Addr)
 	if err != nil {
 		return false
 	}
@@ -187,7 +187,7 @@ func (r *Redis) All(words ...string) []string {
 
 func (r *Redis) ask(words []string) (head string, all []string) {
 	r.t.Helper()
-	c, err := net.DialTimeout("tcp", r.Addr, time.Second)
+	c, err := dial(r.Addr)
 	if err != nil {
 		r.t.Fatalf("%s: %v", words[0], err)
 	}
@@ -280,10 +280,18 @@ func Await(t testing.TB, what string, so func() bool) {
 	}
 }
 
+func dial(addr string) (net.Conn, error) {
+	return (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", addr)
+}
+
+func listen() (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+}
+
 // freeAddr finds a port that nobody listens on.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := listen()
 	if err != nil {
 		t.Fatalf("find a port: %v", err)
 	}
