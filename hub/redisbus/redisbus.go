@@ -108,8 +108,15 @@ var _ hub.Bus = (*Bus)(nil)
 // partition holds the beginnings of names that share a hash tag.
 type partition struct{ run, meta, list, channel, once, bucket, alive string }
 
-// New makes a bus on the Redis at url, whose forms are listed in docs/realtime.md, and with CheckURL. It does not
-// connect: a node starts without Redis, and finds it when it is there.
+// New makes a bus on the Redis at url, which has one of these forms, and rediss instead of redis for TLS:
+//
+//	redis://user:password@host:port/db                       one server
+//	unix:///run/redis.sock?db=0                              one server on this machine
+//	redis+sentinel://host:port,host:port/db?master=name      the master that Sentinels name
+//	redis+cluster://host:port,host:port                      a Cluster, by some of its nodes
+//
+// Options of the URL: prefix of all keys and channels; sentinel_username and sentinel_password; with TLS the files ca,
+// cert and key, and server_name. New does not connect: a node starts without Redis, and finds it when it is there.
 func New(url string, o Options) (*Bus, error) {
 	t, err := parseURL(url)
 	if err != nil {

@@ -46,14 +46,7 @@ func CheckURL(raw string) error {
 
 var ports = map[kind]string{single: "6379", sentinel: "26379", cluster: "6379"}
 
-// parseURL reads
-//
-//	redis://user:password@host:port/db           one server; rediss:// with TLS
-//	unix:///run/redis.sock?db=0                  one server on this machine
-//	redis+sentinel://host:port,host:port/db?master=name
-//	redis+cluster://host:port,host:port          some of the Cluster's nodes; the others are found
-//
-// with rediss+sentinel:// and rediss+cluster:// for TLS.
+// parseURL reads the forms that New lists.
 func parseURL(raw string) (target, error) {
 	bad := func(format string, args ...any) error { return omni.Problemf(omni.ErrInvalid, format, args...) }
 	scheme, rest, ok := strings.Cut(raw, "://")
