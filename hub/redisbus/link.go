@@ -255,6 +255,9 @@ func (l *link) run() {
 	for {
 		begin := time.Now()
 		err := l.session()
+		if l.bus.nodes != nil && !l.wasUp() { // who else has the topics is known in a moment, not at once
+			wait(l.bus.listen, lastProbe)
+		}
 		if l.bus.listen.Err() != nil || !l.lost(err) {
 			return
 		}
@@ -266,6 +269,13 @@ func (l *link) run() {
 		}
 		pause = min(2*pause, lastPause)
 	}
+}
+
+// wasUp reports whether the last connection worked.
+func (l *link) wasUp() bool {
+	l.bus.mu.Lock()
+	defer l.bus.mu.Unlock()
+	return l.up
 }
 
 // lost takes note that nothing is subscribed to any more. On a Cluster the topics look for their servers again; it

@@ -187,9 +187,21 @@ func (r *Redis) All(words ...string) []string {
 
 func (r *Redis) ask(words []string) (head string, all []string) {
 	r.t.Helper()
+	for end := time.Now().Add(patience); ; <-time.After(20 * time.Millisecond) {
+		head, all, err := r.try(words)
+		if err == nil {
+			return head, all
+		}
+		if time.Now().After(end) { // Sentinel cuts connections when it makes a master
+			r.t.Fatalf("%s: %v", words[0], err)
+		}
+	}
+}
+
+func (r *Redis) try(words []string) (head string, all []string, err error) {
 	c, err := dial(r.Addr)
 	if err != nil {
-		r.t.Fatalf("%s: %v", words[0], err)
+		return "", nil, err
 	}
 	defer func() { _ = c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(patience))
@@ -199,33 +211,42 @@ func (r *Redis) ask(words []string) (head string, all []string) {
 		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(w), w)
 	}
 	if _, err := io.WriteString(c, b.String()); err != nil {
-		r.t.Fatalf("%s: %v", words[0], err)
+		return "", nil, err
 	}
 	in := bufio.NewReader(c)
-	one := func() string {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			r.t.Fatalf("%s: %v", words[0], err)
-		}
-		line = strings.TrimSpace(line)
-		var n int
-		if _, err := fmt.Sscanf(line, "$%d", &n); err != nil || n < 0 {
-			return line
-		}
-		bulk := make([]byte, n+2)
-		if _, err := io.ReadFull(in, bulk); err != nil {
-			r.t.Fatalf("%s: %v", words[0], err)
-		}
-		return string(bulk[:n])
+	if head, err = one(in); err != nil {
+		return "", nil, err
 	}
-	head = one()
 	var n int
-	if _, err := fmt.Sscanf(head, "*%d", &n); err == nil {
-		for range n {
-			all = append(all, one())
-		}
+	if _, bad := fmt.Sscanf(head, "*%d", &n); bad != nil {
+		return head, nil, nil
 	}
-	return head, all
+	for range n {
+		s, err := one(in)
+		if err != nil {
+			return "", nil, err
+		}
+		all = append(all, s)
+	}
+	return head, all, nil
+}
+
+// one reads a line, or the string that it announces.
+func one(in *bufio.Reader) (string, error) {
+	line, err := in.ReadString('\n')
+	if err != nil {
+		return "", err
+	}
+	line = strings.TrimSpace(line)
+	var n int
+	if _, bad := fmt.Sscanf(line, "$%d", &n); bad != nil || n < 0 {
+		return line, nil
+	}
+	bulk := make([]byte, n+2)
+	if _, err := io.ReadFull(in, bulk); err != nil {
+		return "", err
+	}
+	return string(bulk[:n]), nil
 }
 
 // StartRedisCluster starts n masters that share all slots, and waits until each knows that.
