@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -217,11 +218,7 @@ func (r *Redis) try(words []string) (head string, all []string, err error) {
 	if head, err = one(in); err != nil {
 		return "", nil, err
 	}
-	var n int
-	if _, bad := fmt.Sscanf(head, "*%d", &n); bad != nil {
-		return head, nil, nil
-	}
-	for range n {
+	for range count(head, "*") {
 		s, err := one(in)
 		if err != nil {
 			return "", nil, err
@@ -238,8 +235,8 @@ func one(in *bufio.Reader) (string, error) {
 		return "", err
 	}
 	line = strings.TrimSpace(line)
-	var n int
-	if _, bad := fmt.Sscanf(line, "$%d", &n); bad != nil || n < 0 {
+	n := count(line, "$")
+	if n < 0 {
 		return line, nil
 	}
 	bulk := make([]byte, n+2)
@@ -247,6 +244,16 @@ func one(in *bufio.Reader) (string, error) {
 		return "", err
 	}
 	return string(bulk[:n]), nil
+}
+
+// count is the number after kind, or -1.
+func count(line, kind string) int {
+	digits, ok := strings.CutPrefix(line, kind)
+	n, err := strconv.Atoi(digits)
+	if !ok || err != nil {
+		return -1
+	}
+	return n
 }
 
 // StartRedisCluster starts n masters that share all slots, and waits until each knows that.
