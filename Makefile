@@ -131,6 +131,7 @@ FERRETTEST := store/mongostore/ferrettest
 .PHONY: test-mongo
 test-mongo: ## Run the store's suite on the MongoDB store, over FerretDB in process
 	cd $(FERRETTEST) && go vet && go test -shuffle=on -timeout $(TESTTIMEOUT) $(TESTFLAGS)
+	@[[ -n "$${OMNI_TEST_MONGO:-}" ]] || echo "NOT RUN: the store's suite on a real MongoDB, which OMNI_TEST_MONGO would name"
 
 .PHONY: test-web
 test-web: .make/web-deps ## Run the web programs' unit tests
@@ -145,7 +146,7 @@ e2e-browser: test-programs build ## Click through console and widget in headless
 	cd web && OMNI_BINARY=$(CURDIR)/$(BINARY) OMNI_CHROMIUM="$$(../tools/test-programs.sh --chromium)" npm run e2e
 
 .PHONY: test-programs
-test-programs: ## Install what the tests drive, where it is missing: C compiler, Chromium
+test-programs: ## Install what the tests drive, where it is missing: C compiler, Chromium, Redis
 	@tools/test-programs.sh
 
 .PHONY: check

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,6 +21,7 @@ import (
 	"omniservice/carriers/twilio"
 	"omniservice/hub"
 	"omniservice/hub/membus"
+	"omniservice/hub/redisbus"
 	"omniservice/internal/folder"
 	"omniservice/internal/httpout"
 	"omniservice/internal/seal"
@@ -39,6 +41,7 @@ type Options struct {
 	Out     io.Writer        // where people are told which pages there are; nil means nowhere
 	Now     func() time.Time // nil means time.Now
 	Limits  server.Limits    // zero means the server's own
+	Store   store.Store      // that several gateways of one test share, who do not close it; nil means the one in DataDir
 	Hub     hub.Options      // its limits and times; the rest is set here
 }
 
@@ -58,11 +61,13 @@ type App struct {
 	pipeline  *pipeline.Pipeline
 	server    *server.Server
 	reg       *carriers.Registry
+	signals   *signals // nil if there is no other node
 
 	public, ops *http.Server
 	publicLn    net.Listener
 	opsLn       net.Listener
 	serving     errgroup.Group
+	telling     sync.WaitGroup
 	stopWork    context.CancelFunc
 	worked      chan error
 	failed      chan error
@@ -111,7 +116,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.keys, err = cfg.keyring(); err != nil {
 		return nil, err
 	}
-	if a.store, err = OpenStore(ctx, cfg); err != nil {
+	if o.Store != nil {
+		a.store = shared{o.Store}
+	} else if a.store, err = OpenStore(ctx, cfg); err != nil {
 		return nil, err
 	}
 	// One that is away cannot be asked.
@@ -138,10 +145,13 @@ func (a *App) assemble() error {
 	if a.reg, err = a.providers(); err != nil {
 		return err
 	}
-	a.bus = membus.New(membus.Options{})
+	if a.bus, err = a.openBus(); err != nil {
+		return err
+	}
 	ho := a.o.Hub
 	ho.Logger, ho.Drain = a.log, a.cfg.DrainTime
 	ho.Regrant = func(ctx context.Context, p hub.Principal) ([]string, error) { return a.server.Regrant(ctx, p) }
+	ho.Signalled = a.signalled
 	if a.hub, err = hub.New(a.bus, ho); err != nil {
 		return fmt.Errorf("hub: %w", err)
 	}
@@ -151,7 +161,7 @@ func (a *App) assemble() error {
 	}
 	metrics := server.NewMetrics()
 	po := pipeline.Options{
-		Node: "embedded", PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
+		Node: a.node(), PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
 		HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
 		MediaHTTP: httpout.New(httpout.Options{
 			Timeout: pipeline.FetchTimeout, MaxBody: pipeline.MaxFile, AllowLoopback: a.cfg.Demo || len(bases) > 0,
@@ -159,6 +169,10 @@ func (a *App) assemble() error {
 	}
 	if a.media != nil {
 		po.Media = a.media
+	}
+	if !a.cfg.RedisURL.IsZero() {
+		a.signals = newSignals()
+		po.Elsewhere = a.signals.add
 	}
 	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, po)
 	if err != nil {
@@ -205,6 +219,28 @@ func (a *App) assemble() error {
 	return nil
 }
 
+// openBus does not connect: a gateway starts without Redis, and finds it when it is there.
+func (a *App) openBus() (hub.Bus, error) {
+	if a.cfg.RedisURL.IsZero() {
+		return membus.New(membus.Options{}), nil
+	}
+	return redisbus.New(a.cfg.RedisURL.Reveal(), redisbus.Options{Logger: a.log})
+}
+
+// node names this gateway among those that share its store. Alone it keeps its name over restarts, so that it goes on
+// at once with what it had taken.
+func (a *App) node() string {
+	if a.cfg.RedisURL.IsZero() {
+		return "embedded"
+	}
+	return omni.NewID()
+}
+
+// shared is a store that somebody else closes.
+type shared struct{ store.Store }
+
+func (shared) Close() error { return nil }
+
 func sealer(k *seal.Keyring) func(omni.CarrierAccount, string, string) (omni.SealedSecret, error) {
 	return func(rec omni.CarrierAccount, name, value string) (omni.SealedSecret, error) {
 		return pipeline.SealCredential(k, rec, name, value)
@@ -248,6 +284,9 @@ func (a *App) Start(ctx context.Context) error {
 		}
 		a.worked <- err
 	}()
+	if a.signals != nil {
+		a.telling.Go(func() { a.signals.run(work, a.hub, a.log) })
+	}
 	for _, s := range []struct {
 		srv *http.Server
 		ln  net.Listener
@@ -302,6 +341,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.stopWork != nil {
 		errs = append(errs, a.serving.Wait())
 		a.stopWork()
+		a.telling.Wait() // ends with the bus's answer or refusal
 		select {
 		case err := <-a.worked:
 			errs = append(errs, err)

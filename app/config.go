@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"omniservice/hub/redisbus"
 	"omniservice/internal/seal"
 	"omniservice/omni"
 )
@@ -31,7 +32,6 @@ type Config struct {
 	MediaURL       string        `name:"media-url" env:"OMNI_MEDIA_URL" help:"Another scheme and host that reach OMNI_ADDR too, such as https://media.example.net: the console then gets contacts' files from there, and from there alone. Empty: from the public URL."`
 	DataDir        string        `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"Folder of the embedded store, of contacts' files and of the secret key. Made if it is not there, for this user only."`
 	MongoURI       string        `name:"mongo-uri" env:"OMNI_MONGO_URI" hidden:"" help:"Not available yet: the embedded store is the only one."`
-	RedisURL       string        `name:"redis-url" env:"OMNI_REDIS_URL" hidden:"" help:"Not available yet: the in-process bus is the only one."`
 	AllowedOrigins []string      `name:"allowed-origins" env:"OMNI_ALLOWED_ORIGINS" help:"Further origins whose pages may use API and sockets, beside the public URL: comma-separated, such as https://crm.example.com. No *."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"OMNI_TRUSTED_PROXIES" help:"Networks of proxies in front, such as 10.0.0.0/8: comma-separated. Only their X-Forwarded-For is believed."`
 	LogLevel       string        `name:"log-level" env:"OMNI_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
@@ -44,22 +44,28 @@ type Config struct {
 	// base64. Several, comma-separated: the first seals and signs, the others still open and verify. Empty: made at the
 	// first start and kept in DataDir.
 	SecretKey omni.Secret `kong:"-"`
+
+	// RedisURL is OMNI_REDIS_URL, or the content of the file that OMNI_REDIS_URL_FILE names: where nodes meet. It may
+	// hold a password. Forms are those of redisbus.New. Empty: the bus is in this process, and this node runs alone.
+	RedisURL omni.Secret `kong:"-"`
 }
 
 // ReadSecrets fills in what comes from the environment or from files only.
 func (c *Config) ReadSecrets(getenv func(string) string) error {
-	value, file := getenv("OMNI_SECRET_KEY"), getenv("OMNI_SECRET_KEY_FILE")
-	switch {
-	case value != "" && file != "":
-		return errors.New("OMNI_SECRET_KEY and OMNI_SECRET_KEY_FILE are both set: set one")
-	case file != "":
-		b, err := os.ReadFile(file) // #nosec G304,G703 -- the operator names the file
-		if err != nil {
-			return fmt.Errorf("OMNI_SECRET_KEY_FILE: %w", err)
+	for name, secret := range map[string]*omni.Secret{"OMNI_SECRET_KEY": &c.SecretKey, "OMNI_REDIS_URL": &c.RedisURL} {
+		value, file := getenv(name), getenv(name+"_FILE")
+		switch {
+		case value != "" && file != "":
+			return fmt.Errorf("%s and %s_FILE are both set: set one", name, name)
+		case file != "":
+			b, err := os.ReadFile(file) // #nosec G304,G703 -- the operator names the file
+			if err != nil {
+				return fmt.Errorf("%s_FILE: %w", name, err)
+			}
+			value = strings.TrimSpace(string(b))
 		}
-		value = strings.TrimSpace(string(b))
+		*secret = omni.NewSecret(value)
 	}
-	c.SecretKey = omni.NewSecret(value)
 	return nil
 }
 
@@ -110,8 +116,10 @@ func (c *Config) Validate() error {
 	if c.MongoURI != "" {
 		bad("OMNI_MONGO_URI is set, but this version has the embedded store only: unset it")
 	}
-	if c.RedisURL != "" {
-		bad("OMNI_REDIS_URL is set, but this version has the in-process bus only: unset it")
+	if !c.RedisURL.IsZero() {
+		if err := redisbus.CheckURL(c.RedisURL.Reveal()); err != nil {
+			bad("OMNI_REDIS_URL: %w", err)
+		}
 	}
 	if c.DataDir == "" {
 		bad("OMNI_DATA_DIR must name a folder")

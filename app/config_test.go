@@ -24,7 +24,7 @@ func TestConfigReportsAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := Config{
 		Addr: "8080", OpsAddr: "nowhere", PublicURL: "http://chat.example.com", AllowedOrigins: []string{"*"},
-		TrustedProxies: []string{"everybody"}, MongoURI: "mongodb://x", RedisURL: "redis://x",
+		TrustedProxies: []string{"everybody"}, MongoURI: "mongodb://x", RedisURL: omni.NewSecret("redis://u:hunter2@h/x"),
 		CarrierAPIBase: []string{"Twilio=https://api.twilio.com"}, SecretKey: omni.NewSecret("short"),
 	}
 	err := c.Validate()
@@ -36,6 +36,7 @@ func TestConfigReportsAllProblemsAtOnce(t *testing.T) {
 		require.ErrorContains(t, err, part)
 	}
 	require.NotContains(t, err.Error(), "short", "a secret is not repeated")
+	require.NotContains(t, err.Error(), "hunter2")
 }
 
 func TestSec_B5_UnsafeConfigurationStopsTheStart(t *testing.T) {
@@ -83,6 +84,12 @@ func TestSecretComesFromVariableOrFile(t *testing.T) {
 	require.ErrorContains(t, err, "both set")
 	_, err = read(map[string]string{"OMNI_SECRET_KEY_FILE": file + "x"})
 	require.ErrorContains(t, err, "OMNI_SECRET_KEY_FILE")
+	require.NoError(t, os.WriteFile(file, []byte("rediss://:p@redis.example.com\n"), 0o600))
+	c, err = read(map[string]string{"OMNI_REDIS_URL_FILE": file, "OMNI_SECRET_KEY": goodKey})
+	require.NoError(t, err)
+	require.Equal(t, "rediss://:p@redis.example.com", c.RedisURL.Reveal())
+	require.Equal(t, goodKey, c.SecretKey.Reveal())
+	require.NoError(t, c.Validate())
 }
 
 func TestSec_A6_KeysRotate(t *testing.T) {

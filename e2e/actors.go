@@ -159,6 +159,20 @@ func (a *Agent) Call(t testing.TB, method, path string, body any, headers ...str
 	return a.Org.sys.Call(t, method, path, a.Token, body, headers...)
 }
 
+// On is the agent at another node.
+func (a *Agent) On(s *System) *Agent {
+	there := *a
+	there.Org = a.Org.On(s)
+	return &there
+}
+
+// On is the organisation at another node.
+func (o *Org) On(s *System) *Org {
+	there := *o
+	there.sys = s
+	return &there
+}
+
 // Group makes a shared group and returns its id.
 func (o *Org) Group(t testing.TB, name string, members ...*Agent) string {
 	t.Helper()
@@ -199,6 +213,13 @@ func (o *Org) TwilioAccountAs(t testing.TB, name, sid, token string) *Account {
 	require.Equal(t, o.sys.PublicURL+"/webhooks/twilio/"+acc.PublicID, acc.WebhookURL)
 	o.sys.Twilio.know(acc)
 	return acc
+}
+
+// On is the account as the carrier reaches it at another node.
+func (a *Account) On(s *System) *Account {
+	there := *a
+	there.Org = a.Org.On(s)
+	return &there
 }
 
 // TestAccount makes an account at the carrier inside the gateway.

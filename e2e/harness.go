@@ -30,6 +30,7 @@ import (
 
 	"omniservice/app"
 	"omniservice/omni"
+	"omniservice/store"
 )
 
 // PublicURL is what the carriers' fixtures are signed for.
@@ -44,6 +45,7 @@ type Options struct {
 	Debug     bool          // log all there is to log
 	DrainTime time.Duration // 0 means 5 s
 	Pin       string        // processes only: the cores that it may use, as taskset takes them; "" means all
+	RedisURL  string        // where nodes meet; "" means that it runs alone
 }
 
 // System is a running gateway with the doubles around it.
@@ -59,9 +61,11 @@ type System struct {
 	App       *app.App // nil for a process
 
 	opts  Options
+	first *System // the node that this one shares everything with; nil if it is the first
 	http  *http.Client
 	clock atomic.Int64 // nanoseconds that the program's clock is ahead
 	proc  *process
+	stop  sync.Once
 }
 
 func (s *System) level() string {
@@ -81,24 +85,54 @@ func (s *System) HTTP() *http.Client { return s.http }
 func Start(t testing.TB, o Options) *System {
 	t.Helper()
 	s := prepare(t, o)
+	s.run(t, nil)
+	return s
+}
+
+// Node starts another gateway on the same store, files and Redis. Both have the same organisations: Agent.On and
+// Account.On say at which node somebody is.
+func (s *System) Node(t testing.TB) *System {
+	t.Helper()
+	n := &System{
+		PublicURL: s.PublicURL, DataDir: s.DataDir, Twilio: s.Twilio, Log: s.Log, opts: s.opts, first: s, http: s.http,
+	}
+	alpha, beta := *s.Alpha, *s.Beta
+	alpha.sys, beta.sys = n, n
+	n.Alpha, n.Beta = &alpha, &beta
+	n.run(t, s.App.Store())
+	return n
+}
+
+// run starts the program and has it stopped at the test's end. st is the store that it shares with another node, if so.
+func (s *System) run(t testing.TB, st store.Store) {
+	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
-		DrainTime: s.opts.DrainTime, CarrierAPIBase: []string{"Twilio=" + s.Twilio.URL},
+		DrainTime: s.opts.DrainTime, CarrierAPIBase: []string{"Twilio=" + s.Twilio.URL}, RedisURL: omni.NewSecret(s.opts.RedisURL),
+	}
+	clock := s
+	if s.first != nil {
+		clock = s.first
 	}
 	a, err := app.New(t.Context(), cfg, app.Options{
-		LogTo: s.Log,
-		Now:   func() time.Time { return time.Now().Add(time.Duration(s.clock.Load())) },
+		LogTo: s.Log, Store: st,
+		Now: func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
 	s.App = a
 	s.URL, s.OpsURL = "http://"+a.Addr(), "http://"+a.OpsAddr()
-	t.Cleanup(func() {
+	t.Cleanup(func() { s.Stop(t) })
+}
+
+// Stop ends a system that runs inside the test as SIGTERM does. The end of the test stops it, too.
+func (s *System) Stop(t testing.TB) {
+	t.Helper()
+	s.stop.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
 		defer cancel()
-		require.NoError(t, a.Stop(ctx))
+		require.NoError(t, s.App.Stop(ctx))
 	})
-	return s
 }
 
 // StartProcess runs the real binary and kills it at the test's end.

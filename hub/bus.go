@@ -21,11 +21,17 @@ type Position struct {
 // Entry is one event of a topic as the bus carries it. The bus does not look into Data, and nobody changes it once
 // the bus has it.
 type Entry struct {
-	Type   string
+	Type   string // one word: not empty, without space and newline
 	Data   json.RawMessage
 	At     omni.Millis
 	Offset int64 // 0 for a passing event
 	Epoch  string
+
+	// Key tells the events of all publishers apart: one word, or empty. With Again set, Publish looks whether one of
+	// the topic's newest events, at least 500, has this Key already, and if so answers where it stands and publishes
+	// nothing. Both are for Publish alone: they are not delivered.
+	Key   string
+	Again bool
 }
 
 // Bus connects the hubs of all nodes: it numbers events, keeps a short history of each topic and hands events to
@@ -33,18 +39,21 @@ type Entry struct {
 //
 // Events of one topic are delivered to a node in order of their offsets; passing events stand in the order in which
 // the bus took them. A bus may lose a delivery (a hub finds out by Position), never a history entry without
-// changing the epoch.
+// changing the epoch. A bus that knows of a loss that it cannot make good delivers an Entry without a Type: it is no
+// event, but says where the topic stands by now.
 type Bus interface {
 	// Start begins delivery. deliver is called with the entries of subscribed topics; it must not block, and for
 	// one topic it is never called twice at once.
 	Start(ctx context.Context, deliver func(topic string, e Entry)) error
 	// Publish appends e to the topic's history with the next offset and announces it, in one atomic step. After an
-	// error it may have done so or not.
+	// error it may have done so or not, until e is published with Again; but with omni.ErrInvalid it never has.
 	Publish(ctx context.Context, topic string, e Entry) (Position, error)
 	// Announce hands e to subscribers without keeping it. e gets no offset.
 	Announce(ctx context.Context, topic string, e Entry) error
 	// Subscribe returns when every later Publish to the topic will be delivered to this node.
+	// Following a topic twice is following it once.
 	Subscribe(ctx context.Context, topic string) error
+	// Unsubscribe ends what Subscribe began, however often that was called. Nothing is delivered after it.
 	Unsubscribe(ctx context.Context, topic string) error
 	// History returns the events after since.Offset, oldest first, at most limit, and where the topic stands now.
 	// ok is false if the epoch differs, the history no longer reaches back to since, or since is still to come.

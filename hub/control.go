@@ -18,6 +18,7 @@ const controlTopic = "control"
 const (
 	controlClose   = "close"
 	controlRegrant = "regrant"
+	controlSignal  = "signal" // passing: nobody makes good that one was lost
 )
 
 // keepRecent is how long a connection that was being let in when its session was closed can still be found out.
@@ -32,6 +33,8 @@ type control struct {
 	SessionID string `json:"sessionId,omitempty"`
 	Code      int    `json:"code,omitempty"`
 	Reason    string `json:"reason,omitempty"`
+
+	Signal json.RawMessage `json:"signal,omitempty"`
 }
 
 type recentControl struct {
@@ -101,17 +104,79 @@ func (h *Hub) tell(ctx context.Context, op string, c control) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}
+	e.Key = h.key()
 	h.obey(op, c) //nolint:contextcheck // asking for topics again outlives the caller
 	if h.out.has(controlTopic) {
 		err = omni.Problemf(omni.ErrUnavailable, "the bus is away")
-	} else if err = h.bus.Announce(ctx, controlTopic, e); err == nil {
+	} else if _, err = h.bus.Publish(ctx, controlTopic, e); err == nil {
 		return nil
 	}
-	return fmt.Errorf("tell other nodes to %s: %w", op, errors.Join(err, h.out.add(controlTopic, e, true)))
+	e.Again = true
+	return fmt.Errorf("tell other nodes to %s: %w", op, errors.Join(err, h.out.add(controlTopic, e)))
+}
+
+// followControl makes the node hear what others tell.
+func (h *Hub) followControl(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	err := h.bus.Subscribe(ctx, controlTopic)
+	if err == nil {
+		_, err = h.bus.Positions(ctx, []string{controlTopic}) // so that the bus knows what to make good
+	}
+	if err != nil {
+		return fmt.Errorf("follow other nodes: %w", err)
+	}
+	return nil
+}
+
+// followControlLater does that when the bus is back. Who was let in meanwhile may have been sent away by another node.
+func (h *Hub) followControlLater() {
+	for pause := outboxFirstPause; ; pause = min(2*pause, outboxLastPause) {
+		wait(h.base, pause)
+		if h.base.Err() != nil {
+			return
+		}
+		if h.followControl(h.base) == nil {
+			h.regrantAll()
+			return
+		}
+	}
+}
+
+// Signal has Options.Signalled called on the other nodes, with data as JSON. They may miss it.
+func (h *Hub) Signal(ctx context.Context, data any) error {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	e, err := newEntry(controlSignal, control{Node: h.node, Signal: raw})
+	if err == nil {
+		err = h.bus.Announce(ctx, controlTopic, e)
+	}
+	if err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
 }
 
 // controlled takes what another node told. It must not block.
 func (h *Hub) controlled(e Entry) {
+	if e.Type == controlSignal {
+		var c control
+		if err := json.Unmarshal(e.Data, &c); err == nil && c.Node != h.node && h.opts.Signalled != nil {
+			h.opts.Signalled(c.Signal)
+		}
+		return
+	}
+	before := h.told
+	h.told = Position{Epoch: e.Epoch, Offset: e.Offset}
+	if e.Type == "" || before.Epoch != "" && (e.Epoch != before.Epoch || e.Offset > before.Offset+1) {
+		h.log.WarnContext(h.base, "what other nodes told was lost")
+		h.background(h.regrantAll)
+	}
+	if e.Type == "" {
+		return
+	}
 	var c control
 	if err := json.Unmarshal(e.Data, &c); err != nil {
 		h.log.ErrorContext(h.base, "control message not understood", "err", err)
@@ -149,6 +214,16 @@ func (h *Hub) regrant(c control) {
 	known := map[login][]string{}
 	for conn := range h.eachConn() {
 		if c.matches(conn.Principal()) && conn.connected() {
+			h.regrantConn(conn, known)
+		}
+	}
+}
+
+// regrantAll asks again for everybody's topics, which also finds out whose session has ended.
+func (h *Hub) regrantAll() {
+	known := map[login][]string{}
+	for conn := range h.eachConn() {
+		if conn.connected() {
 			h.regrantConn(conn, known)
 		}
 	}

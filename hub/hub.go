@@ -52,6 +52,9 @@ type Options struct {
 	// PendingPublishes is how many events wait in memory while the bus is away; 0 means 10,000.
 	PendingPublishes int
 
+	// Signalled is called with what another node gave to Hub.Signal. It must not wait. nil: nothing is done with it.
+	Signalled func(data json.RawMessage)
+
 	// Regrant says which topics p may have now. It is called for each open connection that Hub.Regrant names.
 	// After an error that wraps omni.ErrUnauthenticated or omni.ErrForbidden the connection is closed for good,
 	// after any other it has to come back. nil: connections have to come back.
@@ -164,11 +167,13 @@ const (
 // Locks, in the order in which they may be held together: shard.mu, topic.mu, Conn.mu. None is held while the hub
 // writes to a socket, calls the bus or calls a Handler.
 type Hub struct {
-	bus  Bus
-	opts Options
-	log  *slog.Logger
-	node string
-	n    counters
+	bus       Bus
+	opts      Options
+	log       *slog.Logger
+	node      string
+	keys      string // beginning of the keys of this hub's events
+	published atomic.Int64
+	n         counters
 
 	seed   maphash.Seed
 	shards [shardCount]shard
@@ -195,6 +200,7 @@ type Hub struct {
 
 	beats beats
 	out   outbox
+	told  Position // of the last entry of controlTopic; of controlled alone
 }
 
 type hubState int
@@ -215,7 +221,7 @@ func New(bus Bus, o Options) (*Hub, error) {
 		return nil, fmt.Errorf("new hub with a limit below 1: %w", omni.ErrInvalid)
 	}
 	h := &Hub{
-		bus: bus, opts: o, log: o.Logger, node: omni.NewID(), seed: maphash.MakeSeed(),
+		bus: bus, opts: o, log: o.Logger, node: omni.NewID(), keys: omni.NewToken(5), seed: maphash.MakeSeed(),
 		open: map[*Conn]struct{}{}, addresses: map[string]int{}, owners: map[string]int{},
 		idle: map[*topic]struct{}{}, stopped: make(chan struct{}),
 	}
@@ -227,7 +233,8 @@ func New(bus Bus, o Options) (*Hub, error) {
 	return h, nil
 }
 
-// Start lets clients in. Of ctx only the values are used; Shutdown ends what Start begins.
+// Start lets clients in. While the bus is away they are let in and cannot connect. Of ctx only the values are used;
+// Shutdown ends what Start begins.
 func (h *Hub) Start(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -239,11 +246,11 @@ func (h *Hub) Start(ctx context.Context) error {
 		h.cancel()
 		return fmt.Errorf("start hub: %w", err)
 	}
-	if err := h.bus.Subscribe(ctx, controlTopic); err != nil {
-		h.cancel()
-		return fmt.Errorf("start hub: %w", err)
-	}
 	h.state = hubOpen
+	if err := h.followControl(ctx); err != nil {
+		h.log.WarnContext(ctx, "started without the bus", "err", err)
+		h.loops.Go(h.followControlLater)
+	}
 	h.loops.Go(h.beatLoop)
 	h.loops.Go(h.janitorLoop)
 	h.loops.Go(h.outboxLoop)
@@ -479,25 +486,29 @@ func (h *Hub) admit(c *Conn, p Principal, asked time.Time) error {
 // Publish puts a durable event into the topic's history and before everyone who follows it. data becomes JSON.
 //
 // While the bus is away the event waits in memory, behind those of the same topic that wait already: then the
-// Position is zero and the error nil. omni.ErrUnavailable means that too many wait, and the event is not taken. An
-// event whose fate at the bus was unclear is published again.
+// Position is zero and the error nil. omni.ErrUnavailable means that too many wait, and the event is not taken.
 func (h *Hub) Publish(ctx context.Context, topic, typ string, data any) (Position, error) {
 	e, err := newEntry(typ, data)
 	if err != nil {
 		return Position{}, fmt.Errorf("publish %s to %s: %w", typ, topic, err)
 	}
+	e.Key = h.key()
 	if !h.out.has(topic) {
 		pos, err := h.bus.Publish(ctx, topic, e)
 		if err == nil {
 			return pos, nil
 		}
+		e.Again = true
 		h.log.WarnContext(ctx, "event waits for the bus", "op", typ, "err", err)
 	}
-	if err := h.out.add(topic, e, false); err != nil {
+	if err := h.out.add(topic, e); err != nil {
 		return Position{}, fmt.Errorf("publish %s to %s: %w", typ, topic, err)
 	}
 	return Position{}, nil
 }
+
+// key names an event among those of all nodes.
+func (h *Hub) key() string { return h.keys + strconv.FormatInt(h.published.Add(1), 36) }
 
 // Announce tells an event that passes, such as typing, to everyone who follows the topic now. It is not kept and not
 // tried again. data becomes JSON.

@@ -12,7 +12,7 @@ import (
 
 const (
 	outboxFirstPause = 50 * time.Millisecond
-	outboxLastPause  = 2 * time.Second
+	outboxLastPause  = time.Second
 )
 
 // outbox holds what the bus could not take, in the order in which it came.
@@ -27,9 +27,8 @@ type outbox struct {
 }
 
 type outgoing struct {
-	topic   string
-	entry   Entry
-	passing bool
+	topic string
+	entry Entry
 }
 
 func (o *outbox) has(topic string) bool {
@@ -44,13 +43,13 @@ func (o *outbox) len() int {
 	return len(o.queue)
 }
 
-func (o *outbox) add(topic string, e Entry, passing bool) error {
+func (o *outbox) add(topic string, e Entry) error {
 	o.mu.Lock()
 	if len(o.queue) >= o.limit {
 		o.mu.Unlock()
 		return omni.Problemf(omni.ErrUnavailable, "too many events wait for the bus")
 	}
-	o.queue = append(o.queue, outgoing{topic, e, passing})
+	o.queue = append(o.queue, outgoing{topic, e})
 	o.waiting[topic]++
 	o.mu.Unlock()
 	select {
@@ -67,6 +66,13 @@ func (o *outbox) first() (outgoing, bool) {
 		return outgoing{}, false
 	}
 	return o.queue[0], true
+}
+
+// again notes that the bus may have the first one.
+func (o *outbox) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.queue[0].entry.Again = true
 }
 
 func (o *outbox) drop() {
@@ -124,6 +130,7 @@ func (h *Hub) outboxLoop() {
 		case errors.Is(err, omni.ErrInvalid): // it never will be taken, and must not hold up the rest
 			h.log.ErrorContext(h.base, "event refused by the bus", "op", next.entry.Type, "err", err)
 		default:
+			h.out.again()
 			wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // spreads load, hides nothing
 			pause = min(2*pause, outboxLastPause)
 			continue
@@ -135,9 +142,6 @@ func (h *Hub) outboxLoop() {
 func (h *Hub) offer(o outgoing) error {
 	ctx, cancel := context.WithTimeout(h.base, busTimeout)
 	defer cancel()
-	if o.passing {
-		return h.bus.Announce(ctx, o.topic, o.entry)
-	}
 	_, err := h.bus.Publish(ctx, o.topic, o.entry)
 	return err
 }

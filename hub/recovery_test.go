@@ -286,6 +286,129 @@ func TestForeignEpochSendsClientsToResume(t *testing.T) {
 	})
 }
 
+// An entry without a type is no event. What is before it is fetched if the bus has it; else clients resume.
+func TestBusTellsOfALoss(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		lost   int32 // events that the bus has and did not deliver
+		offset int64 // told
+		epoch  string
+		want   []int64
+		code   int
+	}{
+		{"nothing new", 0, 1, "", []int64{1}, 0},
+		{"one that the bus has", 1, 2, "", []int64{1, 2}, 0},
+		{"several that the bus has", 3, 4, "", []int64{1, 2, 3, 4}, 0},
+		{"one that the bus has not", 0, 2, "", []int64{1}, hub.CloseResync},
+		{"another epoch", 0, 1, "another", []int64{1}, hub.CloseResync},
+		{"another epoch, with nothing yet", 0, 0, "another", []int64{1}, hub.CloseResync},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := &weak{Bus: membus.New(membus.Options{})}
+				c := newTimed(t, bus, hub.Options{}, desk{}, agent("ana", "org/o1"))
+				publish(t, c.Hub, 1)
+				bus.lose.Store(tc.lost)
+				publish(t, c.Hub, int(tc.lost))
+				now, err := bus.Positions(t.Context(), []string{"org/o1"})
+				require.NoError(t, err)
+				epoch := now["org/o1"].Epoch
+				if tc.epoch != "" {
+					epoch = tc.epoch
+				}
+				bus.deliver("org/o1", hub.Entry{Offset: tc.offset, Epoch: epoch})
+				synctest.Wait()
+				frames, _, code := c.seen()
+				require.Equal(t, tc.code, code)
+				require.Equal(t, tc.want, offsets(frames))
+				require.NotContains(t, types(frames), "", "it is no event")
+				c.stop(t, bus)
+			})
+		})
+	}
+}
+
+func types(frames []frame) (ts []string) {
+	for _, f := range frames {
+		ts = append(ts, f.Type)
+	}
+	return ts
+}
+
+// What other nodes told and we did not hear may have been that somebody's session has ended: all are looked at again.
+func TestLostControl(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		entry func(now hub.Position) hub.Entry
+		asked bool
+	}{
+		{"told by the bus", func(now hub.Position) hub.Entry { return hub.Entry{Offset: now.Offset + 3, Epoch: now.Epoch} }, true},
+		{"a hole", func(now hub.Position) hub.Entry {
+			return hub.Entry{Type: "close", Data: json.RawMessage(`{"orgId":"o2","userId":"u"}`), Offset: now.Offset + 2, Epoch: now.Epoch}
+		}, true},
+		{"another epoch", func(hub.Position) hub.Entry {
+			return hub.Entry{Type: "close", Data: json.RawMessage(`{"orgId":"o2","userId":"u"}`), Offset: 1, Epoch: "another"}
+		}, true},
+		{"the next one", func(now hub.Position) hub.Entry {
+			return hub.Entry{Type: "close", Data: json.RawMessage(`{"orgId":"o2","userId":"u"}`), Offset: now.Offset + 1, Epoch: now.Epoch}
+		}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := &weak{Bus: membus.New(membus.Options{})}
+				c := newTimed(t, bus, hub.Options{Regrant: func(context.Context, hub.Principal) ([]string, error) {
+					return nil, omni.ErrUnauthenticated
+				}}, desk{}, agent("ana", "org/o1"))
+				require.NoError(t, c.CloseUser(t.Context(), "o2", "somebody", hub.CloseRemoved, ""))
+				now, err := bus.Positions(t.Context(), []string{"control"})
+				require.NoError(t, err)
+				bus.deliver("control", tc.entry(now["control"]))
+				synctest.Wait()
+				_, _, code := c.seen()
+				if tc.asked {
+					require.Equal(t, hub.CloseSession, code)
+				} else {
+					require.Zero(t, code)
+				}
+				c.stop(t, bus)
+			})
+		})
+	}
+}
+
+// A node that starts before its bus hears other nodes once the bus is there.
+func TestStartWithoutTheBus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := &weak{Bus: membus.New(membus.Options{})}
+		bus.away.Store(true)
+		h, err := hub.New(bus, hub.Options{})
+		require.NoError(t, err)
+		require.NoError(t, h.Start(t.Context()))
+		after(time.Minute)
+		bus.away.Store(false)
+		after(2 * time.Second)
+		r := dialPipe(t, h, desk{})
+		r.send(t, connectFrame(agent("ana", "org/o1")))
+		_, p, err := r.frame()
+		require.NoError(t, err)
+		require.Contains(t, string(p), `"type":"ok"`)
+		_, err = bus.Bus.Publish(t.Context(), "control", hub.Entry{
+			Type: "close", Data: json.RawMessage(`{"node":"another","orgId":"o1","userId":"ana","code":4403}`),
+		})
+		require.NoError(t, err)
+		code, _, _ := r.closed(t)
+		require.Equal(t, hub.CloseRemoved, code)
+		_ = r.Close()
+		require.NoError(t, h.Shutdown(t.Context()))
+		require.NoError(t, bus.Close())
+	})
+}
+
 func TestHistoryAway(t *testing.T) {
 	t.Parallel()
 	for _, back := range []bool{true, false} {

@@ -87,7 +87,7 @@ func (h *Hub) deliver(name string, e Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case e.Offset == 0:
+	case e.Offset == 0 && e.Type != "":
 		h.fan(t, e)
 	case t.state == topicLive:
 		h.next(t, e)
@@ -102,13 +102,19 @@ func (h *Hub) next(t *topic, e Entry) {
 	case e.Epoch != t.pos.Epoch:
 		h.lost(t, Position{Epoch: e.Epoch, Offset: e.Offset})
 	case e.Offset <= t.pos.Offset: // had it
-	case e.Offset == t.pos.Offset+1:
-		t.pos.Offset++
-		h.fan(t, e)
-	default:
+	case t.hole(e):
 		t.waiting = append(t.waiting, e)
 		h.resync(t)
+	default:
+		t.pos.Offset++
+		h.fan(t, e)
 	}
+}
+
+// hole reports whether something before e is missing, or e itself, which then only says where the topic stands. The
+// caller holds t.mu.
+func (t *topic) hole(e Entry) bool {
+	return e.Epoch == t.pos.Epoch && (e.Offset > t.pos.Offset+1 || e.Type == "" && e.Offset > t.pos.Offset)
 }
 
 // fan gives e to all of t's connections. The caller holds t.mu.
@@ -230,7 +236,7 @@ func (h *Hub) fill(t *topic) {
 func (h *Hub) goLive(t *topic) bool {
 	t.state = topicLive
 	for i, e := range t.waiting {
-		if e.Epoch == t.pos.Epoch && e.Offset > t.pos.Offset+1 {
+		if t.hole(e) {
 			t.waiting = slices.Clone(t.waiting[i:])
 			t.state = topicResyncing
 			return false

@@ -35,7 +35,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 			return fmt.Errorf("put webhook of account %s into the inbox: %w", a.Record.ID, err)
 		}
 		for _, rec := range records {
-			kickPartition(p.inbox, rec.Partition)
+			p.kick(p.inbox, rec.Partition)
 		}
 	}
 	for _, ig := range parsed.Ignored {
@@ -349,7 +349,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	if res.Created {
 		p.announce(ctx, in.channel, res, how)
 		if len(m.Payload.Files()) > 0 {
-			kickPartition(p.media, store.MediaPartition(m.ID))
+			p.kick(p.media, store.MediaPartition(m.ID))
 		}
 	}
 	return res, nil

@@ -266,7 +266,7 @@ func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalCh
 	}
 	p.announce(ctx, ch, res, how)
 	if ch.ChannelType != omni.ChannelLiveChat {
-		kickPartition(p.outbox, store.OutboxPartition(res.Message))
+		p.kick(p.outbox, store.OutboxPartition(res.Message))
 	}
 	return res.Message, true, nil
 }

@@ -52,6 +52,11 @@ type Options struct {
 	Workers   int           // for each of inbox, outbox and files; 0 means 16
 	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
 	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
+
+	// Elsewhere is told that there is work for workers whose lease another node has, which should call KickWorker with
+	// it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other node.
+	Elsewhere func(index int)
+
 	RetryBase time.Duration // first wait after a failure, doubling from there; 0 means 1 s
 }
 
@@ -141,9 +146,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 // Kick makes every worker look for work now.
 func (p *Pipeline) Kick() {
 	for i := range p.inbox {
-		p.inbox[i].kick()
-		p.outbox[i].kick()
-		p.media[i].kick()
+		p.KickWorker(i)
 	}
 }
 

@@ -34,7 +34,24 @@ func (w *worker) kick() {
 	}
 }
 
-func kickPartition(ws []*worker, partition int) { ws[partition%len(ws)].kick() }
+// kick has a partition looked into now, by this node or by the one that has its lease.
+func (p *Pipeline) kick(ws []*worker, partition int) {
+	w := ws[partition%len(ws)]
+	w.kick()
+	if p.o.Elsewhere != nil && !p.leases.held(w.index, p.millis()) {
+		p.o.Elsewhere(w.index)
+	}
+}
+
+// KickWorker makes the workers of one index look for work now: another node's Options.Elsewhere was called with it.
+func (p *Pipeline) KickWorker(index int) {
+	if index < 0 || index >= len(p.inbox) {
+		return
+	}
+	p.inbox[index].kick()
+	p.outbox[index].kick()
+	p.media[index].kick()
+}
 
 // drain works off what is due and returns when to come back at the latest; 0 means nothing is known to become due.
 type drain func(ctx context.Context, w *worker) (next omni.Millis, err error)
@@ -154,9 +171,7 @@ func (p *Pipeline) renewLeases(ctx context.Context) {
 			switch {
 			case err == nil:
 				if p.leases.set(i, l) {
-					p.inbox[i].kick()
-					p.outbox[i].kick()
-					p.media[i].kick()
+					p.KickWorker(i)
 				}
 			case errors.Is(err, omni.ErrConflict):
 				p.leases.set(i, omni.MessageQueueLock{})

@@ -33,21 +33,20 @@ func (s *Server) buildOps() {
 	s.ops = m
 }
 
-// ready says whether this node can do its work: store and bus answer, and it is not going away.
+// ready says whether this node can do its work: the store answers, and the node is not going away. A bus that is away is
+// named and changes nothing: webhooks and REST go on without it, and as all nodes have the same one, none would be left.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
 	parts := map[string]string{"status": "ok", "store": "ok", "bus": "ok"}
 	status := http.StatusOK
-	fail := func(part string, err error) {
-		s.log.WarnContext(ctx, "not ready", "reason", part, "err", err)
-		parts[part], parts["status"], status = "away", "not ready", http.StatusServiceUnavailable
+	if _, err := s.d.Bus.Positions(ctx, []string{"readyz"}); err != nil {
+		s.log.WarnContext(ctx, "not whole", "reason", "bus", "err", err)
+		parts["bus"], parts["status"] = "away", "degraded"
 	}
 	if err := s.d.Store.Ping(ctx); err != nil {
-		fail("store", err)
-	}
-	if _, err := s.d.Bus.Positions(ctx, []string{"readyz"}); err != nil {
-		fail("bus", err)
+		s.log.WarnContext(ctx, "not ready", "reason", "store", "err", err)
+		parts["store"], parts["status"], status = "away", "not ready", http.StatusServiceUnavailable
 	}
 	if s.draining.Load() {
 		parts["status"], status = "draining", http.StatusServiceUnavailable

@@ -162,6 +162,11 @@ func TestSec_A13_OpsStandApart(t *testing.T) {
 	require.Contains(t, w.Body.String(), `"store":"away"`)
 	require.Equal(t, http.StatusOK, ops("/healthz").Code, "alive all the same")
 	s.store.set(false)
+	require.NoError(t, s.bus.Close())
+	w = ops("/readyz")
+	require.Equal(t, http.StatusOK, w.Code, "webhooks go on without the bus")
+	require.Contains(t, w.Body.String(), `"bus":"away"`)
+	require.Contains(t, w.Body.String(), `"status":"degraded"`)
 	s.server.SetDraining(true)
 	require.Equal(t, http.StatusServiceUnavailable, ops("/readyz").Code)
 }

@@ -2,6 +2,7 @@
 package bustest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,10 +27,10 @@ type Limits struct {
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
 
-// Run tests the buses that newBus makes. They are not started; the suite closes them. Topics and keys are new for each
-// test, so buses may share a server.
-func Run(t *testing.T, newBus func(t *testing.T, l Limits) hub.Bus) {
-	for name, test := range map[string]func(t *testing.T, newBus func(Limits) *probe){
+// Run tests the buses that newBus makes: it returns a function that makes the nodes of one bus, which the suite starts
+// and closes. Topics and keys are new for each test, so buses may share a server.
+func Run(t *testing.T, newBus func(t *testing.T, l Limits) func() hub.Bus) {
+	for name, test := range map[string]func(t *testing.T, newNode func(Limits) *probe){
 		"order and offsets":            testOrder,
 		"history":                      testHistory,
 		"history keeps a thousand":     testThousand,
@@ -45,10 +46,28 @@ func Run(t *testing.T, newBus func(t *testing.T, l Limits) hub.Bus) {
 		"a cancelled context":          testCancelled,
 		"closed":                       testClosed,
 		"history and delivery overlap": testMerge,
+		"any data":                     testData,
+		"types are one word":           testTypes,
+		"again is once":                testAgain,
+		"many topics":                  testMany,
+		"follow and leave":             testChurn,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, func(l Limits) *probe { return start(t, newBus(t, l)) })
+			test(t, func(l Limits) *probe { return start(t, newBus(t, l)()) })
+		})
+	}
+	for name, test := range map[string]func(t *testing.T, newNode func() *probe){
+		"nodes: one sequence":        testNodes,
+		"nodes: each its own topics": testOwnTopics,
+		"nodes: one of them ends":    testNodeEnds,
+		"nodes: taken once":          testNodesOnce,
+		"nodes: one rate":            testNodesRate,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newNode := newBus(t, Limits{})
+			test(t, func() *probe { return start(t, newNode()) })
 		})
 	}
 }
@@ -132,6 +151,15 @@ func (p *probe) position(topic string) hub.Position {
 	require.NoError(p.t, err)
 	require.Len(p.t, m, 1)
 	return m[topic]
+}
+
+// inOrder checks that es are the topic's events after the offset first, each once, in order and in one epoch.
+func (p *probe) inOrder(es []hub.Entry, first int64) {
+	p.t.Helper()
+	for i, e := range es {
+		require.Equal(p.t, first+int64(i)+1, e.Offset)
+		require.Equal(p.t, es[0].Epoch, e.Epoch)
+	}
 }
 
 func entry(data string) hub.Entry {
@@ -470,4 +498,256 @@ func testMerge(t *testing.T, newBus func(Limits) *probe) {
 		last = e.Offset
 	}
 	require.EqualValues(t, total+1, last)
+}
+
+func testData(t *testing.T, newBus func(Limits) *probe) {
+	p, topic := newBus(Limits{}), fresh()
+	p.subscribe(topic)
+	big := bytes.Repeat([]byte(`"0123456789abcdef\n",`), 50_000) // 1 MB
+	datas := [][]byte{[]byte(`{}`), {}, []byte("\n"), []byte(" 1 2 3\n4"), {0, 255, 13, 10, 0}, []byte(`"ä€😀"`), big, []byte("end")}
+	for i, d := range datas {
+		pos, err := p.Publish(t.Context(), topic, hub.Entry{Type: "a.b-c_d", Data: d, At: omni.Millis(i)})
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, pos.Offset)
+		require.NoError(t, p.Announce(t.Context(), topic, hub.Entry{Type: "passing", Data: d, At: omni.Millis(i)}))
+	}
+	es := p.await(topic, 2*len(datas))
+	kept, _, ok, err := p.History(t.Context(), topic, hub.Position{Epoch: es[0].Epoch}, 100)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Len(t, kept, len(datas))
+	for i, d := range datas {
+		for _, e := range []hub.Entry{es[2*i], es[2*i+1], kept[i]} {
+			require.True(t, bytes.Equal(d, e.Data), "data %d", i)
+			require.EqualValues(t, i, e.At)
+		}
+		require.Equal(t, []string{"a.b-c_d", "passing", "a.b-c_d"}, []string{es[2*i].Type, es[2*i+1].Type, kept[i].Type})
+	}
+}
+
+func testTypes(t *testing.T, newBus func(Limits) *probe) {
+	p, topic := newBus(Limits{}), fresh()
+	p.subscribe(topic)
+	for _, typ := range []string{"", " ", "two words", "a\nb"} {
+		e := hub.Entry{Type: typ, Data: json.RawMessage(`1`)}
+		_, err := p.Publish(t.Context(), topic, e)
+		require.ErrorIs(t, err, omni.ErrInvalid, "%q", typ)
+		require.ErrorIs(t, p.Announce(t.Context(), topic, e), omni.ErrInvalid, "%q", typ)
+	}
+	require.EqualValues(t, 1, p.publish(topic, "x").Offset)
+	p.await(topic, 1)
+}
+
+// testAgain publishes what may have been published already.
+func testAgain(t *testing.T, newBus func(Limits) *probe) {
+	p, topic := newBus(Limits{}), fresh()
+	p.subscribe(topic)
+	put := func(key string, again bool) hub.Position {
+		pos, err := p.Publish(t.Context(), topic, hub.Entry{Type: "test", Data: json.RawMessage(`"` + key + ` old\n"`), Key: key, Again: again})
+		require.NoError(t, err)
+		return pos
+	}
+	first := put("first", true)
+	require.EqualValues(t, 1, first.Offset, "it was not")
+	for i := range 450 {
+		put(fmt.Sprintf("k%d", i), false)
+	}
+	require.Equal(t, first, put("first", true))
+	require.Equal(t, int64(451), put("k449", true).Offset)
+	require.Equal(t, int64(452), put("k449", false).Offset, "who does not ask is not looked for")
+	require.Equal(t, int64(453), put("old", true).Offset, "data are no keys")
+	require.Equal(t, int64(454), put("", true).Offset, "without a key nothing is the same")
+	require.Equal(t, int64(455), put("", true).Offset)
+	es := p.await(topic, 455)
+	p.inOrder(es, 0)
+	kept, _, _, err := p.History(t.Context(), topic, hub.Position{Epoch: first.Epoch}, 1000)
+	require.NoError(t, err)
+	require.Equal(t, es, kept)
+	for _, e := range es {
+		require.Equal(t, []any{"test", "", false}, []any{e.Type, e.Key, e.Again})
+	}
+	_, err = p.Publish(t.Context(), topic, hub.Entry{Type: "test", Key: "two words"})
+	require.ErrorIs(t, err, omni.ErrInvalid)
+}
+
+// testMany is a node with many connections: what it asks comes in heaps.
+func testMany(t *testing.T, newBus func(Limits) *probe) {
+	p := newBus(Limits{})
+	const n = 1000
+	topics := make([]string, n)
+	var wg sync.WaitGroup
+	var failed atomic.Int32
+	for i := range topics {
+		topics[i] = fresh()
+		wg.Go(func() {
+			if err := p.Subscribe(t.Context(), topics[i]); err != nil {
+				failed.Add(1)
+				return
+			}
+			for range i%3 + 1 {
+				if _, err := p.Publish(t.Context(), topics[i], entry("x")); err != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, failed.Load())
+	m, err := p.Positions(t.Context(), topics)
+	require.NoError(t, err)
+	require.Len(t, m, n)
+	for i, topic := range topics {
+		require.EqualValues(t, i%3+1, m[topic].Offset)
+		p.inOrder(p.await(topic, i%3+1), 0)
+	}
+}
+
+// testChurn follows and leaves while others publish: whatever is followed is delivered without a hole, and what is left
+// is quiet.
+func testChurn(t *testing.T, newBus func(Limits) *probe) {
+	p, topic := newBus(Limits{}), fresh()
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = p.Publish(t.Context(), topic, entry("x"))
+			}
+		}
+	})
+	for range 20 {
+		before, _ := p.delivered(topic)
+		p.subscribe(topic)
+		since := p.position(topic)
+		require.Eventually(t, func() bool {
+			es, _ := p.delivered(topic)
+			return len(es) > len(before) && es[len(es)-1].Offset >= since.Offset+3
+		}, patience, time.Millisecond)
+		require.NoError(t, p.Unsubscribe(t.Context(), topic))
+		es, _ := p.delivered(topic)
+		es = es[len(before):]
+		p.inOrder(es, es[0].Offset-1)
+		require.LessOrEqual(t, es[0].Offset, since.Offset+1, "nothing between Subscribe and Positions is missing")
+	}
+	close(stop)
+	wg.Wait()
+	es, _ := p.delivered(topic)
+	p.publish(topic, "nobody hears it")
+	p.subscribe(topic)
+	last := p.publish(topic, "heard")
+	all := p.await(topic, len(es)+1)
+	require.Equal(t, last.Offset, all[len(es)].Offset)
+}
+
+func testNodes(t *testing.T, newNode func() *probe) {
+	nodes := []*probe{newNode(), newNode(), newNode()}
+	topic := fresh()
+	for _, n := range nodes {
+		n.subscribe(topic)
+	}
+	const each = 100
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		for range 4 {
+			wg.Go(func() {
+				for range each / 4 {
+					if _, err := n.Publish(t.Context(), topic, entry("x")); err != nil {
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, n := range nodes {
+		es := n.await(topic, 3*each)
+		n.inOrder(es, 0)
+		require.Equal(t, nodes[0].await(topic, 3*each), es)
+		require.Equal(t, hub.Position{Epoch: es[0].Epoch, Offset: 3 * each}, n.position(topic))
+		kept, _, ok, err := n.History(t.Context(), topic, hub.Position{Epoch: es[0].Epoch, Offset: 3*each - 10}, 100)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, es[3*each-10:], kept)
+	}
+	require.NoError(t, nodes[0].Announce(t.Context(), topic, entry("passing")))
+	for _, n := range nodes {
+		require.Zero(t, n.await(topic, 3*each+1)[3*each].Offset)
+	}
+}
+
+func testOwnTopics(t *testing.T, newNode func() *probe) {
+	a, b := newNode(), newNode()
+	both, alone := fresh(), fresh()
+	a.subscribe(both)
+	b.subscribe(both)
+	a.subscribe(alone)
+	b.publish(alone, "1")
+	b.publish(both, "2")
+	a.await(alone, 1)
+	a.await(both, 1)
+	b.await(both, 1)
+	require.NoError(t, a.Unsubscribe(t.Context(), both), "the other node follows on")
+	a.publish(both, "3")
+	b.await(both, 2)
+	es, _ := b.delivered(alone)
+	require.Empty(t, es, "not followed here")
+	es, _ = a.delivered(both)
+	require.Len(t, es, 1)
+}
+
+func testNodeEnds(t *testing.T, newNode func() *probe) {
+	a, b := newNode(), newNode()
+	topic := fresh()
+	a.subscribe(topic)
+	b.subscribe(topic)
+	first := a.publish(topic, "1")
+	a.await(topic, 1)
+	require.NoError(t, a.Close())
+	require.Equal(t, hub.Position{Epoch: first.Epoch, Offset: 2}, b.publish(topic, "2"), "what a node published stays")
+	b.inOrder(b.await(topic, 2), 0)
+	es, _ := a.delivered(topic)
+	require.Len(t, es, 1)
+	c := newNode()
+	es, _, ok, err := c.History(t.Context(), topic, hub.Position{Epoch: first.Epoch}, 10)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Len(t, es, 2)
+}
+
+func testNodesOnce(t *testing.T, newNode func() *probe) {
+	a, b := newNode(), newNode()
+	var got atomic.Int32
+	for range 20 {
+		key := fresh()
+		require.NoError(t, a.PutOnce(t.Context(), key, []byte("value"), time.Minute))
+		var wg sync.WaitGroup
+		for _, n := range []*probe{a, b, a, b} {
+			wg.Go(func() {
+				if v, err := n.TakeOnce(t.Context(), key); err == nil && string(v) == "value" {
+					got.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	require.EqualValues(t, 20, got.Load())
+}
+
+func testNodesRate(t *testing.T, newNode func() *probe) {
+	a, b := newNode(), newNode()
+	key := fresh()
+	let := 0
+	for range 10 {
+		for _, n := range []*probe{a, b} {
+			ok, _, err := n.Allow(t.Context(), key, 1, 0.001, 7)
+			require.NoError(t, err)
+			if ok {
+				let++
+			}
+		}
+	}
+	require.Equal(t, 7, let)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -196,8 +197,22 @@ func (b *Bus) Publish(ctx context.Context, name string, e hub.Entry) (hub.Positi
 	if err := b.check(ctx); err != nil {
 		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
 	}
+	if err := word(e.Type); err != nil {
+		return hub.Position{}, fmt.Errorf("publish to %s: %w", name, err)
+	}
+	if strings.ContainsAny(e.Key, " \n") {
+		return hub.Position{}, fmt.Errorf("publish to %s with key %q: %w", name, e.Key, omni.ErrInvalid)
+	}
+	again := e.Again && e.Key != ""
+	e.Again = false
 	var pos hub.Position
 	b.send(name, func(t *topic) hub.Entry {
+		if again {
+			if i := t.find(e.Key); i >= 0 {
+				pos = hub.Position{Epoch: t.epoch, Offset: t.kept[i].Offset}
+				return hub.Entry{}
+			}
+		}
 		t.last++
 		e.Offset, e.Epoch = t.last, t.epoch
 		t.kept = append(t.kept, e)
@@ -214,10 +229,20 @@ func (b *Bus) Announce(ctx context.Context, name string, e hub.Entry) error {
 	if err := b.check(ctx); err != nil {
 		return fmt.Errorf("announce to %s: %w", name, err)
 	}
+	if err := word(e.Type); err != nil {
+		return fmt.Errorf("announce to %s: %w", name, err)
+	}
 	b.send(name, func(t *topic) hub.Entry {
 		e.Offset, e.Epoch = 0, t.epoch
 		return e
 	})
+	return nil
+}
+
+func word(typ string) error {
+	if typ == "" || strings.ContainsAny(typ, " \n") {
+		return fmt.Errorf("an event of type %q: %w", typ, omni.ErrInvalid)
+	}
 	return nil
 }
 
@@ -236,6 +261,10 @@ func (b *Bus) send(name string, number func(t *topic) hub.Entry) {
 		t.used = time.Now()
 		e := number(t)
 		nodes := t.nodes // replaced, never changed
+		if e.Type == "" {
+			nodes = nil // nothing new
+		}
+		e.Key = ""
 		t.mu.Unlock()
 		for _, n := range nodes {
 			n.hand(name, e)
@@ -267,6 +296,10 @@ func (b *Bus) Unsubscribe(ctx context.Context, name string) error {
 	if t == nil {
 		return nil
 	}
+	t.mu.Unlock()
+	t.order.Lock() // a delivery that has begun ends first
+	defer t.order.Unlock()
+	t.mu.Lock()
 	defer t.mu.Unlock()
 	var rest []*Bus
 	for _, n := range t.nodes {
@@ -276,6 +309,16 @@ func (b *Bus) Unsubscribe(ctx context.Context, name string) error {
 	}
 	t.nodes, t.used = rest, time.Now()
 	return nil
+}
+
+// find returns which of the kept events has the key, or -1. The caller holds mu.
+func (t *topic) find(key string) int {
+	for i, e := range slices.Backward(t.kept) {
+		if e.Key == key {
+			return i
+		}
+	}
+	return -1
 }
 
 // History implements hub.Bus.
@@ -296,7 +339,11 @@ func (b *Bus) History(ctx context.Context, name string, since hub.Position, limi
 		return nil, now, false, nil
 	}
 	es := t.kept[int64(len(t.kept))-missing:]
-	return append([]hub.Entry(nil), es[:min(len(es), max(limit, 0))]...), now, true, nil
+	es = append([]hub.Entry(nil), es[:min(len(es), max(limit, 0))]...)
+	for i := range es {
+		es[i].Key = ""
+	}
+	return es, now, true, nil
 }
 
 // Positions implements hub.Bus.

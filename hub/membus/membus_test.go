@@ -21,8 +21,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	bustest.Run(t, func(_ *testing.T, l bustest.Limits) hub.Bus {
-		return membus.New(membus.Options{Events: l.Events, Age: l.Age})
+	bustest.Run(t, func(t *testing.T, l bustest.Limits) func() hub.Bus {
+		b := membus.New(membus.Options{Events: l.Events, Age: l.Age})
+		t.Cleanup(func() { require.NoError(t, b.Close()) })
+		return func() hub.Bus { return b.Node() }
 	})
 }
 
