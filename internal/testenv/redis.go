@@ -17,8 +17,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 )
 
 // patience is how long a server may take to answer for the first time.
@@ -49,8 +47,9 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 // NewRedis is StartRedis without the start: it only reserves an address.
 func NewRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	_, err := exec.LookPath("redis-server")
-	require.NoError(t, err, "install redis-server; make test-programs does where it may")
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Fatal("there is no redis-server: make test-programs installs it where it may")
+	}
 	r := &Redis{Addr: freeAddr(t), Dir: t.TempDir(), t: t, args: args}
 	t.Cleanup(r.Kill)
 	return r
