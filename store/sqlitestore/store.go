@@ -139,6 +139,9 @@ func (s *Store) open(ctx context.Context, path string, o Options) error {
 		if err := migrate(ctx, w); err != nil {
 			return err
 		}
+		if _, err := w.exec(ctx, sqlBusySoon); err != nil {
+			return err
+		}
 	}
 	s.readers = make(chan *conn, o.Readers)
 	for range o.Readers {

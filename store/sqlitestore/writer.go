@@ -76,9 +76,6 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 
 // writeLoop is the only writer. All requests that wait share one transaction, so one fsync.
 func (s *Store) writeLoop(ctx context.Context) {
-	c := <-s.writer
-	_, _ = c.exec(ctx, sqlBusySoon) // without it, begin waits longer for the same
-	s.writer <- c
 	batch := make([]*request, 0, s.maxBatch)
 	for r := range s.requests {
 		batch = append(batch[:0], r)

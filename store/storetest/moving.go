@@ -520,3 +520,22 @@ func writeDocuments(t *testing.T, s store.Store) {
 
 // Fill makes at least one record of every kind, with every field set, for tests of one implementation alone.
 func Fill(t *testing.T, s store.Store) { t.Helper(); makeEverything(t, s) }
+
+// MovesBetween moves a record of every kind from one store to another, of another sort, is cut off half way and goes on
+// with what came last; then back to a third one, of the first sort. All three hold the same, byte for byte.
+func MovesBetween(t *testing.T, from, to, back store.Store) {
+	t.Helper()
+	makeEverything(t, from)
+	all := dump(t, from, 1000)
+	half := len(all) / 2
+	for part := range slices.Chunk(all[:half], 10) {
+		require.NoError(t, to.Load(t.Context(), part))
+	}
+	for part := range slices.Chunk(all[max(0, half-5):], 10) {
+		require.NoError(t, to.Load(t.Context(), part))
+	}
+	moved := dump(t, to, 1000)
+	sameRecords(t, all, moved)
+	require.NoError(t, back.Load(t.Context(), moved))
+	sameRecords(t, all, dump(t, back, 1000))
+}
