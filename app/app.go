@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,7 @@ import (
 	"omniservice/server"
 	"omniservice/server/auth"
 	"omniservice/store"
+	"omniservice/store/spool"
 	"omniservice/store/sqlitestore"
 	"omniservice/web"
 )
@@ -40,6 +42,9 @@ type Options struct {
 	Now     func() time.Time // nil means time.Now
 	Limits  server.Limits    // zero means the server's own
 	Hub     hub.Options      // its limits and times; the rest is set here
+
+	Around func(store.Store) store.Store // put around the store, so that tests can make it fail
+	Spool  spool.Options                 // its limits and its disk; the rest is set here
 }
 
 // App is a gateway. Make it with New, Start it once, Stop it once.
@@ -50,6 +55,8 @@ type App struct {
 	keys *seal.Keyring
 
 	store     store.Store
+	opened    preparation
+	spool     *spool.Spool   // nil only for documents
 	media     *folder.Folder // nil only for documents
 	bus       hub.Bus
 	hub       *hub.Hub
@@ -63,6 +70,7 @@ type App struct {
 	publicLn    net.Listener
 	opsLn       net.Listener
 	serving     errgroup.Group
+	preparing   sync.WaitGroup
 	stopWork    context.CancelFunc
 	worked      chan error
 	failed      chan error
@@ -84,7 +92,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 		o.Now = time.Now
 	}
 	a := &App{
-		cfg: cfg, o: o, worked: make(chan error, 1), failed: make(chan error, 3),
+		cfg: cfg, o: o, worked: make(chan error, 1), failed: make(chan error, 4),
 		log: slog.New(slog.NewJSONHandler(o.LogTo, &slog.HandlerOptions{Level: cfg.level()})),
 	}
 	defer func() {
@@ -111,12 +119,11 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.keys, err = cfg.keyring(); err != nil {
 		return nil, err
 	}
-	if a.store, err = OpenStore(ctx, cfg); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return nil, err
 	}
-	// One that is away cannot be asked.
-	if err := readyStore(ctx, a.store, a.keys); err != nil && !errors.Is(err, omni.ErrUnavailable) {
-		return nil, fmt.Errorf("store: %w", err)
+	if err := a.openSpool(); err != nil {
+		return nil, err
 	}
 	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, mediaName)); err != nil {
 		return nil, fmt.Errorf("media folder: %w", err)
@@ -160,6 +167,9 @@ func (a *App) assemble() error {
 	if a.media != nil {
 		po.Media = a.media
 	}
+	if a.spool != nil {
+		po.Spool, po.KeepIn = a.spool, filepath.Join(a.cfg.DataDir, accountsName)
+	}
 	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, po)
 	if err != nil {
 		return fmt.Errorf("pipeline: %w", err)
@@ -182,6 +192,9 @@ func (a *App) assemble() error {
 	}
 	if a.media != nil {
 		deps.Media = a.media
+	}
+	if a.spool != nil {
+		deps.Spool = a.spool.Stats
 	}
 	if web.Built() {
 		deps.Console, deps.Widget, deps.DemoSite = web.Console(), web.Widget(), web.Demo()
@@ -229,14 +242,14 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.hub.Start(ctx); err != nil {
 		return fmt.Errorf("start hub: %w", err)
 	}
-	var demo Demo
-	if a.cfg.Demo {
-		var err error
-		if demo, err = ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now()); err != nil {
-			return err
-		}
-	}
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.preparing.Go(func() { a.prepareStore(work) })
+	demo, err := a.startDemo(ctx)
+	if err != nil {
+		cancel()
+		a.preparing.Wait()
+		return err
+	}
 	a.stopWork = cancel
 	go func() {
 		err := a.pipeline.Run(work)
@@ -261,6 +274,17 @@ func (a *App) Start(ctx context.Context) error {
 	debug.FreeOSMemory() // the start needs 20 MiB more than an idle gateway: documents are rendered, a password is hashed
 	a.log.InfoContext(ctx, "started", "op", a.publicLn.Addr().String())
 	return a.greet(demo)
+}
+
+// startDemo makes what a demo shows, which needs the store.
+func (a *App) startDemo(ctx context.Context) (Demo, error) {
+	if !a.cfg.Demo {
+		return Demo{}, nil
+	}
+	if err := a.opened.wait(ctx); err != nil {
+		return Demo{}, err
+	}
+	return ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now())
 }
 
 // greet tells people which pages there are.
@@ -299,6 +323,7 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.stopWork != nil {
 		errs = append(errs, a.serving.Wait())
 		a.stopWork()
+		a.preparing.Wait()
 		select {
 		case err := <-a.worked:
 			errs = append(errs, err)
@@ -319,7 +344,11 @@ func (a *App) close() {
 	if a.test != nil {
 		a.test.Close()
 	}
-	for _, c := range []io.Closer{a.publicLn, a.opsLn, a.bus, a.store} {
+	closers := []io.Closer{a.publicLn, a.opsLn, a.bus, a.store}
+	if a.spool != nil {
+		closers = append(closers, a.spool)
+	}
+	for _, c := range closers {
 		if c == nil {
 			continue
 		}

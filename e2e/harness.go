@@ -30,6 +30,8 @@ import (
 
 	"omniservice/app"
 	"omniservice/omni"
+	"omniservice/store"
+	"omniservice/store/spool"
 )
 
 // PublicURL is what the carriers' fixtures are signed for.
@@ -44,6 +46,10 @@ type Options struct {
 	Debug     bool          // log all there is to log
 	DrainTime time.Duration // 0 means 5 s
 	Pin       string        // processes only: the cores that it may use, as taskset takes them; "" means all
+
+	Before func(dataDir string)          // called when the data directory is there, before the program starts
+	Around func(store.Store) store.Store // put around the program's store; not of processes
+	Spool  spool.Options                 // limits of the program's spool; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -81,24 +87,45 @@ func (s *System) HTTP() *http.Client { return s.http }
 func Start(t testing.TB, o Options) *System {
 	t.Helper()
 	s := prepare(t, o)
+	s.Boot(t, o.Around)
+	t.Cleanup(func() { s.Stop(t) })
+	return s
+}
+
+// Boot starts the program on the system's data, with around put around its store, and returns how long it took until a
+// request was answered. It is for a system that has been stopped.
+func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.Duration {
+	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
 		DrainTime: s.opts.DrainTime, CarrierAPIBase: []string{"Twilio=" + s.Twilio.URL},
 	}
+	began := time.Now()
 	a, err := app.New(t.Context(), cfg, app.Options{
-		LogTo: s.Log,
-		Now:   func() time.Time { return time.Now().Add(time.Duration(s.clock.Load())) },
+		LogTo:  s.Log,
+		Now:    func() time.Time { return time.Now().Add(time.Duration(s.clock.Load())) },
+		Around: around, Spool: s.opts.Spool,
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
 	s.App = a
 	s.URL, s.OpsURL = "http://"+a.Addr(), "http://"+a.OpsAddr()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
-		defer cancel()
-		require.NoError(t, a.Stop(ctx))
-	})
-	return s
+	r, err := s.http.Get(s.OpsURL + "/healthz") //nolint:noctx // the client has a timeout
+	require.NoError(t, err)
+	drain(r)
+	return time.Since(began)
+}
+
+// Stop stops a program inside the test, unless it has been stopped.
+func (s *System) Stop(t testing.TB) {
+	t.Helper()
+	if s.App == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
+	defer cancel()
+	require.NoError(t, s.App.Stop(ctx))
+	s.App = nil
 }
 
 // StartProcess runs the real binary and kills it at the test's end.
@@ -140,6 +167,9 @@ func prepare(t testing.TB, o Options) *System {
 		}
 		return os.Chmod(p, 0o600)
 	}))
+	if o.Before != nil {
+		o.Before(s.DataDir)
+	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s
 	s.Alpha, s.Beta = &alpha, &beta
