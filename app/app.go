@@ -30,6 +30,7 @@ import (
 	"omniservice/server"
 	"omniservice/server/auth"
 	"omniservice/store"
+	"omniservice/store/spool"
 	"omniservice/store/sqlitestore"
 	"omniservice/web"
 )
@@ -43,6 +44,9 @@ type Options struct {
 	Limits  server.Limits    // zero means the server's own
 	Store   store.Store      // that several gateways of one test share, who do not close it; nil means the one in DataDir
 	Hub     hub.Options      // its limits and times; the rest is set here
+
+	Around func(store.Store) store.Store // put around the store, so that tests can make it fail
+	Spool  spool.Options                 // its limits and its disk; the rest is set here
 }
 
 // App is a gateway. Make it with New, Start it once, Stop it once.
@@ -53,6 +57,8 @@ type App struct {
 	keys *seal.Keyring
 
 	store     store.Store
+	opened    preparation
+	spool     *spool.Spool   // nil only for documents
 	media     *folder.Folder // nil only for documents
 	bus       hub.Bus
 	hub       *hub.Hub
@@ -68,6 +74,7 @@ type App struct {
 	opsLn       net.Listener
 	serving     errgroup.Group
 	telling     sync.WaitGroup
+	preparing   sync.WaitGroup
 	stopWork    context.CancelFunc
 	worked      chan error
 	failed      chan error
@@ -89,7 +96,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 		o.Now = time.Now
 	}
 	a := &App{
-		cfg: cfg, o: o, worked: make(chan error, 1), failed: make(chan error, 3),
+		cfg: cfg, o: o, worked: make(chan error, 1), failed: make(chan error, 4),
 		log: slog.New(slog.NewJSONHandler(o.LogTo, &slog.HandlerOptions{Level: cfg.level()})),
 	}
 	defer func() {
@@ -116,14 +123,11 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.keys, err = cfg.keyring(); err != nil {
 		return nil, err
 	}
-	if o.Store != nil {
-		a.store = shared{o.Store}
-	} else if a.store, err = OpenStore(ctx, cfg); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return nil, err
 	}
-	// One that is away cannot be asked.
-	if err := readyStore(ctx, a.store, a.keys); err != nil && !errors.Is(err, omni.ErrUnavailable) {
-		return nil, fmt.Errorf("store: %w", err)
+	if err := a.openSpool(); err != nil {
+		return nil, err
 	}
 	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, mediaName)); err != nil {
 		return nil, fmt.Errorf("media folder: %w", err)
@@ -174,6 +178,9 @@ func (a *App) assemble() error {
 		a.signals = newSignals()
 		po.Elsewhere = a.signals.add
 	}
+	if a.spool != nil {
+		po.Spool, po.KeepIn = a.spool, filepath.Join(a.cfg.DataDir, accountsName)
+	}
 	a.pipeline, err = pipeline.New(a.store, a.reg, a.keys, publisher{a.hub}, po)
 	if err != nil {
 		return fmt.Errorf("pipeline: %w", err)
@@ -196,6 +203,9 @@ func (a *App) assemble() error {
 	}
 	if a.media != nil {
 		deps.Media = a.media
+	}
+	if a.spool != nil {
+		deps.Spool = a.spool.Stats
 	}
 	if web.Built() {
 		deps.Console, deps.Widget, deps.DemoSite = web.Console(), web.Widget(), web.Demo()
@@ -265,17 +275,14 @@ func (a *App) Start(ctx context.Context) error {
 	if err := a.hub.Start(ctx); err != nil {
 		return fmt.Errorf("start hub: %w", err)
 	}
-	var demo Demo
-	if a.cfg.Demo {
-		var err error
-		if demo, err = ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now()); err != nil {
-			return err
-		}
-	}
-	if err := a.reseal(ctx); err != nil {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a.preparing.Go(func() { a.prepareStore(work) })
+	demo, err := a.startDemo(ctx)
+	if err != nil {
+		cancel()
+		a.preparing.Wait()
 		return err
 	}
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a.stopWork = cancel
 	go func() {
 		err := a.pipeline.Run(work)
@@ -303,6 +310,17 @@ func (a *App) Start(ctx context.Context) error {
 	debug.FreeOSMemory() // the start needs 20 MiB more than an idle gateway: documents are rendered, a password is hashed
 	a.log.InfoContext(ctx, "started", "op", a.publicLn.Addr().String())
 	return a.greet(demo)
+}
+
+// startDemo makes what a demo shows, which needs the store.
+func (a *App) startDemo(ctx context.Context) (Demo, error) {
+	if !a.cfg.Demo {
+		return Demo{}, nil
+	}
+	if err := a.opened.wait(ctx); err != nil {
+		return Demo{}, err
+	}
+	return ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now())
 }
 
 // greet tells people which pages there are.
@@ -342,6 +360,7 @@ func (a *App) Stop(ctx context.Context) error {
 		errs = append(errs, a.serving.Wait())
 		a.stopWork()
 		a.telling.Wait() // ends with the bus's answer or refusal
+		a.preparing.Wait()
 		select {
 		case err := <-a.worked:
 			errs = append(errs, err)
@@ -362,7 +381,11 @@ func (a *App) close() {
 	if a.test != nil {
 		a.test.Close()
 	}
-	for _, c := range []io.Closer{a.publicLn, a.opsLn, a.bus, a.store} {
+	closers := []io.Closer{a.publicLn, a.opsLn, a.bus, a.store}
+	if a.spool != nil {
+		closers = append(closers, a.spool)
+	}
+	for _, c := range closers {
 		if c == nil {
 			continue
 		}

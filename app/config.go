@@ -173,9 +173,11 @@ func (c *Config) level() slog.Level {
 
 // Names in the data directory.
 const (
-	storeName = "omniservice.db"
-	keyName   = "secret.key"
-	mediaName = "media"
+	storeName    = "omniservice.db"
+	keyName      = "secret.key"
+	mediaName    = "media"
+	spoolName    = "spool"
+	accountsName = "accounts.sealed"
 )
 
 // keyring opens the configured key, or the one in the data directory, which it makes at the first start.

@@ -12,14 +12,32 @@ import (
 	"omniservice/omni"
 	"omniservice/server/auth"
 	"omniservice/store"
+	"omniservice/store/mongostore"
 	"omniservice/store/sqlitestore"
 )
 
 // loginLinkTTL is how long a printed login link works.
 const loginLinkTTL = 24 * time.Hour
 
-// OpenStore opens the store of a configuration, for the server and for programs beside it.
+// OpenStore opens the store of a configuration for programs beside the server, ready to be used.
 func OpenStore(ctx context.Context, c Config) (store.Store, error) {
+	st, err := openStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if m, ok := st.(*mongostore.Store); ok {
+		if _, err := m.EnsureIndexes(ctx); err != nil {
+			return nil, errors.Join(err, st.Close())
+		}
+	}
+	return st, nil
+}
+
+// openStore opens the store of a configuration. A MongoDB need not be there yet, and has to be prepared.
+func openStore(ctx context.Context, c Config) (store.Store, error) {
+	if c.MongoURI != "" {
+		return mongostore.Open(ctx, c.MongoURI, mongostore.Options{ServerExpiry: true})
+	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}

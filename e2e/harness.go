@@ -31,6 +31,7 @@ import (
 	"omniservice/app"
 	"omniservice/omni"
 	"omniservice/store"
+	"omniservice/store/spool"
 )
 
 // PublicURL is what the carriers' fixtures are signed for.
@@ -46,6 +47,10 @@ type Options struct {
 	DrainTime time.Duration // 0 means 5 s
 	Pin       string        // processes only: the cores that it may use, as taskset takes them; "" means all
 	RedisURL  string        // where nodes meet; "" means that it runs alone
+
+	Before func(dataDir string)          // called when the data directory is there, before the program starts
+	Around func(store.Store) store.Store // put around the program's store; not of processes
+	Spool  spool.Options                 // limits of the program's spool; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -65,7 +70,6 @@ type System struct {
 	http  *http.Client
 	clock atomic.Int64 // nanoseconds that the program's clock is ahead
 	proc  *process
-	stop  sync.Once
 }
 
 func (s *System) level() string {
@@ -85,26 +89,40 @@ func (s *System) HTTP() *http.Client { return s.http }
 func Start(t testing.TB, o Options) *System {
 	t.Helper()
 	s := prepare(t, o)
-	s.run(t, nil)
+	s.Boot(t, o.Around)
+	t.Cleanup(func() { s.Stop(t) })
 	return s
 }
 
-// Node starts another gateway on the same store, files and Redis. Both have the same organisations: Agent.On and
+// Node starts another gateway on the same store and Redis. Both have the same organisations: Agent.On and
 // Account.On say at which node somebody is.
 func (s *System) Node(t testing.TB) *System {
 	t.Helper()
+	// As on a machine of its own: only the key is the same.
+	dir := t.TempDir()
+	key, err := os.ReadFile(filepath.Join(s.DataDir, "secret.key"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret.key"), key, 0o600))
 	n := &System{
-		PublicURL: s.PublicURL, DataDir: s.DataDir, Twilio: s.Twilio, Log: s.Log, opts: s.opts, first: s, http: s.http,
+		PublicURL: s.PublicURL, DataDir: dir, Twilio: s.Twilio, Log: s.Log, opts: s.opts, first: s, http: s.http,
 	}
 	alpha, beta := *s.Alpha, *s.Beta
 	alpha.sys, beta.sys = n, n
 	n.Alpha, n.Beta = &alpha, &beta
-	n.run(t, s.App.Store())
+	n.boot(t, s.App.Store(), nil)
+	t.Cleanup(func() { n.Stop(t) })
 	return n
 }
 
-// run starts the program and has it stopped at the test's end. st is the store that it shares with another node, if so.
-func (s *System) run(t testing.TB, st store.Store) {
+// Boot starts the program on the system's data, with around put around its store, and returns how long it took until a
+// request was answered. It is for a system that has been stopped.
+func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.Duration {
+	t.Helper()
+	return s.boot(t, nil, around)
+}
+
+// boot is Boot with the store that it shares with another node, if so.
+func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store) store.Store) time.Duration {
 	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
@@ -114,25 +132,32 @@ func (s *System) run(t testing.TB, st store.Store) {
 	if s.first != nil {
 		clock = s.first
 	}
+	began := time.Now()
 	a, err := app.New(t.Context(), cfg, app.Options{
-		LogTo: s.Log, Store: st,
-		Now: func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
+		LogTo: s.Log, Store: shared,
+		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
+		Around: around, Spool: s.opts.Spool,
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
 	s.App = a
 	s.URL, s.OpsURL = "http://"+a.Addr(), "http://"+a.OpsAddr()
-	t.Cleanup(func() { s.Stop(t) })
+	r, err := s.http.Get(s.OpsURL + "/healthz") //nolint:noctx // the client has a timeout
+	require.NoError(t, err)
+	drain(r)
+	return time.Since(began)
 }
 
-// Stop ends a system that runs inside the test as SIGTERM does. The end of the test stops it, too.
+// Stop stops a program inside the test, unless it has been stopped.
 func (s *System) Stop(t testing.TB) {
 	t.Helper()
-	s.stop.Do(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
-		defer cancel()
-		require.NoError(t, s.App.Stop(ctx))
-	})
+	if s.App == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), Patience)
+	defer cancel()
+	require.NoError(t, s.App.Stop(ctx))
+	s.App = nil
 }
 
 // StartProcess runs the real binary and kills it at the test's end.
@@ -174,6 +199,9 @@ func prepare(t testing.TB, o Options) *System {
 		}
 		return os.Chmod(p, 0o600)
 	}))
+	if o.Before != nil {
+		o.Before(s.DataDir)
+	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s
 	s.Alpha, s.Beta = &alpha, &beta

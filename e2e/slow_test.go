@@ -60,7 +60,7 @@ func TestR25_SlowReadersAreAlone(t *testing.T) {
 				delays = append(delays, at.Sub(began[i]))
 			}
 		}
-		return percentile(delays, 99)
+		return p99(delays)
 	}
 
 	var readers []*watcher

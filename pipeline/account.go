@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"omniservice/carriers"
@@ -17,15 +18,67 @@ type Account struct {
 	expires  omni.Millis // when one of its older credentials ends; 0: none does
 }
 
-// Account finds the account that a webhook URL names. Unknown and disabled ones are omni.ErrNotFound.
+// Account finds the account that a webhook URL names. Unknown and disabled ones are omni.ErrNotFound: that is said only
+// after the store was asked. While the store is away the last good copy is used, however old; an account of which there is
+// none is omni.ErrUnavailable then.
 func (p *Pipeline) Account(ctx context.Context, publicID string) (*Account, error) {
-	return p.caches.accounts.get(publicID, func() (*Account, error) {
-		rec, err := p.store.CarrierAccountByPublicID(ctx, publicID)
-		if err != nil {
-			return nil, err
+	if a, fresh := p.caches.accounts.fresh(publicID); fresh {
+		return a, nil
+	}
+	if p.outage.away.Load() {
+		if a, ok := p.lastGood(publicID); ok {
+			return a, nil
 		}
-		return p.reopen(rec)
-	})
+	}
+	soon, cancel := p.storeSoon(ctx)
+	rec, err := p.store.CarrierAccountByPublicID(soon, publicID)
+	cancel()
+	if err == nil {
+		a, err := p.reopen(rec)
+		if err == nil {
+			p.caches.accounts.put(publicID, a)
+			p.kept.put(rec, p.now())
+			return a, nil
+		}
+		p.caches.accounts.forget(publicID)
+		if errors.Is(err, omni.ErrNotFound) {
+			p.kept.drop(publicID)
+		}
+		return nil, err
+	}
+	if errors.Is(err, omni.ErrNotFound) {
+		p.caches.accounts.forget(publicID)
+		p.kept.drop(publicID)
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, err
+	}
+	if isAway(err) {
+		p.goAway(ctx, err)
+	}
+	if a, ok := p.lastGood(publicID); ok {
+		return a, nil
+	}
+	return nil, fmt.Errorf("%w: %w", omni.ErrUnavailable, err)
+}
+
+// lastGood is the account as it was when the store last gave it, to this process or to one before.
+func (p *Pipeline) lastGood(publicID string) (*Account, bool) {
+	a, ok := p.caches.accounts.peek(publicID)
+	if ok && (a.expires == 0 || a.expires > p.millis()) {
+		return a, true
+	}
+	rec, ok := p.kept.get(publicID)
+	if !ok {
+		return nil, false
+	}
+	a, err := p.reopen(rec)
+	if err != nil {
+		return nil, false
+	}
+	p.caches.accounts.keep(publicID, a)
+	return a, true
 }
 
 // AccountByID finds an organisation's account. Disabled ones are omni.ErrNotFound.

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -26,6 +25,15 @@ type cached[V any] struct {
 	till time.Time
 }
 
+// fresh returns what is kept under key, if it need not be read again.
+func (c *cache[V]) fresh(key string) (V, bool) {
+	now := c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.m[key]
+	return e.v, ok && now.Before(e.till)
+}
+
 func (c *cache[V]) get(key string, load func() (V, error)) (V, error) {
 	now := c.now()
 	c.mu.Lock()
@@ -37,7 +45,7 @@ func (c *cache[V]) get(key string, load func() (V, error)) (V, error) {
 	v, err := load()
 	switch {
 	case err == nil:
-	case ok && errors.Is(err, omni.ErrUnavailable):
+	case ok && isAway(err):
 		return old.v, nil
 	default:
 		c.forget(key)
@@ -50,8 +58,12 @@ func (c *cache[V]) get(key string, load func() (V, error)) (V, error) {
 // maxCached bounds a cache; one that grew over it starts again.
 const maxCached = 10_000
 
-func (c *cache[V]) put(key string, v V) {
-	till := c.now().Add(settingsTTL)
+func (c *cache[V]) put(key string, v V) { c.set(key, v, c.now().Add(settingsTTL)) }
+
+// keep is put for something old: it is read again at the next use.
+func (c *cache[V]) keep(key string, v V) { c.set(key, v, time.Time{}) }
+
+func (c *cache[V]) set(key string, v V, till time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.m) >= maxCached {
@@ -108,6 +120,7 @@ func (p *Pipeline) Forget(kind, id string) {
 	case "carrier-account":
 		p.caches.accounts.forgetAll()
 		p.caches.byID.forget(id)
+		p.kept.refresh()
 	case "channel":
 		p.caches.channels.forget(id)
 		p.caches.addresses.forgetAll()

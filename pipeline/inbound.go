@@ -18,8 +18,9 @@ const (
 	asideFor    = 7 * 24 * time.Hour // how long set-aside webhooks are kept
 )
 
-// Accept makes a verified webhook durable and returns; the pipeline works on it at once. Parts of it that nothing
-// follows from are kept aside. When it returns an error nothing may be acknowledged.
+// Accept makes a verified webhook durable, in the store or in the spool, and returns; the pipeline works on it at once, or
+// when the store is back. Parts of it that nothing follows from are kept aside. When it returns an error nothing may be
+// acknowledged.
 func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed) error {
 	raw := store.RawPayload{Method: r.Method, Query: rawQuery(r.URL), Body: r.Body, Header: map[string]string{}}
 	if ct := r.Header.Get("Content-Type"); ct != "" {
@@ -28,23 +29,21 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 	t := a.Record.Tenant
 	base := store.InboxRecord{Tenant: t, AccountID: a.Record.ID, Carrier: a.Record.Carrier, ReceivedAt: p.millis()}
 
-	records := conversations(base, parsed.Events)
-	if len(records) > 0 {
-		records[0].Raw = raw
-		if err := p.store.PutInbox(ctx, records...); err != nil {
-			return fmt.Errorf("put webhook of account %s into the inbox: %w", a.Record.ID, err)
-		}
-		for _, rec := range records {
-			p.kick(p.inbox, rec.Partition)
-		}
+	w := taken{Records: conversations(base, parsed.Events)}
+	if len(w.Records) > 0 {
+		w.Records[0].Raw = raw
 	}
 	for _, ig := range parsed.Ignored {
 		rec := base
 		rec.ID = omni.NewID()
 		rec.Raw = raw
-		if err := p.setAside(ctx, rec, store.SetAsideUnknown, ig.Name); err != nil {
-			return fmt.Errorf("keep unknown webhook of account %s: %w", a.Record.ID, err)
-		}
+		w.Aside = append(w.Aside, p.newAside(rec, store.SetAsideUnknown, ig.Name))
+	}
+	if err := p.keep(ctx, w); err != nil {
+		return fmt.Errorf("keep webhook of account %s: %w", a.Record.ID, err)
+	}
+	for _, s := range w.Aside {
+		p.noteAside(ctx, s)
 	}
 	p.countWebhook(a.Record.Carrier, parsed)
 	return nil
@@ -413,17 +412,25 @@ func (p *Pipeline) homeTopic(ctx context.Context, i omni.Interaction) string {
 
 // setAside keeps a webhook for a person to look at.
 func (p *Pipeline) setAside(ctx context.Context, r store.InboxRecord, why store.SetAsideReason, detail string) error {
-	now := p.millis()
-	err := p.store.PutAside(ctx, store.SetAside{Record: r, Reason: why, Detail: detail, At: now, ExpiresAt: now.Add(asideFor)})
-	if err != nil {
+	s := p.newAside(r, why, detail)
+	if err := p.store.PutAside(ctx, s); err != nil {
 		return fmt.Errorf("set webhook aside: %w", err)
 	}
-	p.log.WarnContext(ctx, "webhook set aside", "carrier", r.Carrier, "account_id", r.AccountID,
-		"org_id", r.Tenant.OrganisationID, "reason", why)
-	if p.o.Metrics.Aside != nil {
-		p.o.Metrics.Aside(why)
-	}
+	p.noteAside(ctx, s)
 	return nil
+}
+
+func (p *Pipeline) newAside(r store.InboxRecord, why store.SetAsideReason, detail string) store.SetAside {
+	now := p.millis()
+	return store.SetAside{Record: r, Reason: why, Detail: detail, At: now, ExpiresAt: now.Add(asideFor)}
+}
+
+func (p *Pipeline) noteAside(ctx context.Context, s store.SetAside) {
+	p.log.WarnContext(ctx, "webhook set aside", "carrier", s.Record.Carrier, "account_id", s.Record.AccountID,
+		"org_id", s.Record.Tenant.OrganisationID, "reason", s.Reason)
+	if p.o.Metrics.Aside != nil {
+		p.o.Metrics.Aside(s.Reason)
+	}
 }
 
 // stepList collects what was done with a message and how long each step took.

@@ -20,6 +20,7 @@ import (
 	"omniservice/internal/seal"
 	"omniservice/omni"
 	"omniservice/store"
+	"omniservice/store/spool"
 )
 
 // Publisher brings events to clients.
@@ -42,6 +43,8 @@ type Metrics struct {
 type Options struct {
 	Node      string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
 	PublicURL string                      // scheme and host that carriers reach us under, without a slash at the end
+	Spool     *spool.Spool                // takes webhooks while the store is away; nil: they are refused then
+	KeepIn    string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
 	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
 	Media     Media                       // keeps files; nil leaves them with the carrier: they stay pending
 	MediaHTTP *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
@@ -71,6 +74,8 @@ type Pipeline struct {
 	log   *slog.Logger
 
 	caches caches
+	kept   kept
+	outage outage
 	leases leases
 	order  order
 	inbox  []*worker
@@ -117,6 +122,13 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
 	}
 	p.caches.init(o.Now)
+	if err := p.kept.init(o.KeepIn, keys); err != nil {
+		p.log.Warn("start without kept accounts", "err", err)
+	}
+	p.outage.init()
+	if o.Spool != nil && !o.Spool.Empty() {
+		p.goAway(context.Background(), nil) // what is in there comes first
+	}
 	p.leases.init(o.Workers)
 	p.order.init()
 	for i := range o.Workers {
@@ -140,6 +152,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return p.sweep(ctx) })
+	g.Go(func() error { return p.drainSpool(ctx) })
+	g.Go(func() error { return p.keepAccounts(ctx) })
 	return g.Wait()
 }
 
@@ -157,6 +171,11 @@ func (p *Pipeline) sweep(ctx context.Context) error {
 	for {
 		if _, err := p.store.Sweep(ctx, p.millis()); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep", "err", err)
+		}
+		if p.o.Spool != nil {
+			if err := p.o.Spool.Tidy(); err != nil {
+				p.log.WarnContext(ctx, "sweep", "err", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -75,7 +76,7 @@ func (p *Pipeline) work(ctx context.Context, w *worker, d drain) error {
 			case ctx.Err() != nil:
 				return nil
 			case err != nil:
-				p.log.ErrorContext(ctx, "queue", "err", err)
+				p.log.Log(ctx, p.levelOf(err, slog.LevelError), "queue", "err", err)
 				wait = min(wait, time.Second)
 			case next > 0:
 				wait = min(wait, max(0, time.Duration(next-p.millis())*time.Millisecond))
@@ -83,6 +84,14 @@ func (p *Pipeline) work(ctx context.Context, w *worker, d drain) error {
 		}
 		timer.Reset(wait)
 	}
+}
+
+// levelOf is the level of a failure: while the store is known to be away what follows from it is no news.
+func (p *Pipeline) levelOf(err error, level slog.Level) slog.Level {
+	if p.outage.away.Load() && isAway(err) {
+		return slog.LevelDebug
+	}
+	return level
 }
 
 // eachConversation calls f for every key's items, in order within a key, several keys at once.
@@ -115,9 +124,20 @@ func eachConversation[T any](ctx context.Context, items []T, key func(T) string,
 type leases struct {
 	mu    sync.Mutex
 	locks []omni.MessageQueueLock // zero: not held
+	now   chan struct{}           // renew them, it is time
 }
 
-func (l *leases) init(n int) { l.locks = make([]omni.MessageQueueLock, n) }
+func (l *leases) init(n int) {
+	l.locks, l.now = make([]omni.MessageQueueLock, n), make(chan struct{}, 1)
+}
+
+// renew asks for them to be taken or renewed now.
+func (l *leases) renew() {
+	select {
+	case l.now <- struct{}{}:
+	default:
+	}
+}
 
 func (l *leases) held(i int, now omni.Millis) bool {
 	l.mu.Lock()
@@ -159,6 +179,7 @@ func (p *Pipeline) keepLeases(ctx context.Context) error {
 			}
 			return nil
 		case <-t.C:
+		case <-p.leases.now:
 		}
 	}
 }
@@ -170,13 +191,17 @@ func (p *Pipeline) renewLeases(ctx context.Context) {
 			l, err := p.store.AcquireLock(ctx, leaseKey(i), p.o.Node, p.millis(), p.o.LeaseTTL)
 			switch {
 			case err == nil:
-				if p.leases.set(i, l) {
+				ended := !p.leases.held(i, p.millis())
+				if p.leases.set(i, l) || ended {
 					p.KickWorker(i)
 				}
 			case errors.Is(err, omni.ErrConflict):
 				p.leases.set(i, omni.MessageQueueLock{})
 			case ctx.Err() == nil:
-				p.log.WarnContext(ctx, "renew lease", "err", err)
+				if isAway(err) {
+					p.goAway(ctx, err)
+				}
+				p.log.Log(ctx, p.levelOf(err, slog.LevelWarn), "renew lease", "err", err)
 			}
 			return nil
 		})

@@ -15,12 +15,14 @@ import (
 	"omniservice/omni"
 	"omniservice/pipeline"
 	"omniservice/store"
+	"omniservice/store/spool"
 )
 
 // Metrics counts, in a registry of its own. No label holds an id, an address or anything else that a request brings.
 type Metrics struct {
 	registry *prometheus.Registry
 	hub      atomic.Pointer[hub.Hub]
+	spool    atomic.Pointer[func() spool.Stats]
 
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
@@ -56,7 +58,7 @@ func NewMetrics() *Metrics {
 	m.sendTime = histogram("send_seconds", "Time that a carrier took to answer a send.", "carrier")
 	m.aside = counter("webhooks_set_aside_total", "Webhooks kept for a person to look at.", "reason")
 	m.commands = counter("commands_total", "Socket commands by outcome.", "type", "code")
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), hubCollector{m})
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), hubCollector{m}, spoolCollector{m})
 	return m
 }
 
@@ -161,6 +163,49 @@ func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	s := h.Stats()
 	for _, v := range hubValues {
+		ch <- prometheus.MustNewConstMetric(v.desc, v.kind, v.value(s))
+	}
+}
+
+// spoolCollector reads what the spool holds when somebody asks.
+type spoolCollector struct{ m *Metrics }
+
+type spoolValue struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(spool.Stats) float64
+}
+
+func spoolDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("omni_spool_"+name, help, nil, nil)
+}
+
+var spoolValues = []spoolValue{
+	{spoolDesc("records", "Webhooks on this node's disk that wait for the store."), prometheus.GaugeValue, func(s spool.Stats) float64 { return float64(s.Records) }},
+	{spoolDesc("bytes", "Of the spool on the disk."), prometheus.GaugeValue, func(s spool.Stats) float64 { return float64(s.Bytes) }},
+	{spoolDesc("limit_bytes", "At which the spool takes no more."), prometheus.GaugeValue, func(s spool.Stats) float64 { return float64(s.MaxBytes) }},
+	{spoolDesc("oldest_seconds", "Age of the oldest webhook that waits; 0 if none does."), prometheus.GaugeValue, func(s spool.Stats) float64 { return s.Oldest.Seconds() }},
+	{spoolDesc("appended_total", "Webhooks that were spooled."), prometheus.CounterValue, func(s spool.Stats) float64 { return float64(s.Appended) }},
+	{spoolDesc("refused_total", "Webhooks that the spool could not take."), prometheus.CounterValue, func(s spool.Stats) float64 { return float64(s.Refused) }},
+	{spoolDesc("drained_total", "Webhooks that went from the spool to the store."), prometheus.CounterValue, func(s spool.Stats) float64 { return float64(s.Drained) }},
+	{spoolDesc("set_aside_total", "Damaged stretches of the spool."), prometheus.CounterValue, func(s spool.Stats) float64 { return float64(s.SetAside) }},
+}
+
+// Describe implements prometheus.Collector.
+func (spoolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, v := range spoolValues {
+		ch <- v.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c spoolCollector) Collect(ch chan<- prometheus.Metric) {
+	stats := c.m.spool.Load()
+	if stats == nil {
+		return
+	}
+	s := (*stats)()
+	for _, v := range spoolValues {
 		ch <- prometheus.MustNewConstMetric(v.desc, v.kind, v.value(s))
 	}
 }

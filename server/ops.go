@@ -3,9 +3,12 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"time"
+
+	"omniservice/store/spool"
 )
 
 // readyTime is how long store and bus have to answer.
@@ -17,11 +20,15 @@ func (s *Server) SetDraining(on bool) { s.draining.Store(on) }
 // buildOps makes the handler of the second address: health, readiness, metrics, and profiles where configured.
 func (s *Server) buildOps() {
 	s.metrics.hub.Store(s.d.Hub)
+	if s.d.Spool != nil {
+		s.metrics.spool.Store(&s.d.Spool)
+	}
 	m := http.NewServeMux()
 	m.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	m.HandleFunc("GET /readyz", s.ready)
+	m.HandleFunc("GET /readyz/webhooks", s.readyForWebhooks)
 	m.Handle("GET /metrics", s.metrics.Handler())
 	if s.o.Profiling {
 		m.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -35,6 +42,7 @@ func (s *Server) buildOps() {
 
 // ready says whether this node can do its work: the store answers, and the node is not going away. A bus that is away is
 // named and changes nothing: webhooks and REST go on without it, and as all nodes have the same one, none would be left.
+// The spool is told of too: that it holds something is no reason not to be ready.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
 	defer cancel()
@@ -51,7 +59,54 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
 		parts["status"], status = "draining", http.StatusServiceUnavailable
 	}
+	if s.d.Spool != nil {
+		parts["spool"] = spoolState(s.d.Spool())
+		parts["webhooks"] = s.webhookState(parts["store"] == "ok")
+	}
 	answer(w, status, parts)
+}
+
+// readyForWebhooks says whether this node takes webhooks, which it does without a store too: what a load balancer should
+// ask for /webhooks.
+func (s *Server) readyForWebhooks(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
+	defer cancel()
+	state := s.webhookState(s.d.Store.Ping(ctx) == nil)
+	status := http.StatusOK
+	if s.draining.Load() || state == "refused" {
+		status = http.StatusServiceUnavailable
+	}
+	answer(w, status, map[string]string{"webhooks": state})
+}
+
+// webhookState is where webhooks go: stored, spooled, or refused with 503.
+func (s *Server) webhookState(stored bool) string {
+	if s.d.Spool == nil {
+		if stored {
+			return "stored"
+		}
+		return "refused"
+	}
+	st := s.d.Spool()
+	switch {
+	case st.Records == 0 && stored:
+		return "stored"
+	case st.Full:
+		return "refused"
+	default:
+		return "spooled"
+	}
+}
+
+func spoolState(st spool.Stats) string {
+	switch {
+	case st.Records == 0:
+		return "empty"
+	case st.Late:
+		return fmt.Sprintf("%d wait, the oldest for %s: too long", st.Records, st.Oldest.Round(time.Second))
+	default:
+		return fmt.Sprintf("%d wait, the oldest for %s", st.Records, st.Oldest.Round(time.Second))
+	}
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

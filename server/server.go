@@ -24,9 +24,10 @@ import (
 	"omniservice/omni"
 	"omniservice/server/auth"
 	"omniservice/store"
+	"omniservice/store/spool"
 )
 
-// Deps is what the server serves. All but Media, Simulator and the web programs are required.
+// Deps is what the server serves. All but Spool, Media, Simulator and the web programs are required.
 type Deps struct {
 	Store    store.Store
 	Bus      hub.Bus
@@ -39,6 +40,8 @@ type Deps struct {
 	Publish func(ctx context.Context, topic, typ string, data any) error
 	// Metrics are the program's; nil makes new ones.
 	Metrics *Metrics
+	// Spool tells what webhooks wait on this node's disk for the store; nil: it has no spool.
+	Spool func() spool.Stats
 	// Media gives the files of messages; nil gives none.
 	Media Media
 	// Simulator plays customers in demo mode.

@@ -1,14 +1,12 @@
 package spool
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"log/slog"
 	"strings"
 
 	"omniservice/omni"
@@ -270,11 +268,11 @@ func (s *Spool) setAside(g *segment, from, n int64, why string) {
 		return // before a crash
 	}
 	s.aside.Add(1)
-	level := slog.LevelError
 	if why == torn {
-		level = slog.LevelWarn
+		s.o.Log.Warn("spool record set aside", "reason", why, "err", err)
+		return
 	}
-	s.o.Log.Log(context.Background(), level, "spool record set aside", "reason", why, "err", err)
+	s.o.Log.Error("spool record set aside", "reason", why, "err", err)
 }
 
 func (s *Spool) copyOut(g *segment, from, n int64, name string) error {

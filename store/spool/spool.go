@@ -63,6 +63,7 @@ type Stats struct {
 	MaxBytes int64         // the limit
 	Oldest   time.Duration // age of the oldest record; 0 if none waits
 	Late     bool          // it is older than Options.MaxAge
+	Full     bool          // the last append found no room
 	Appended int64
 	Refused  int64 // appends that failed
 	Drained  int64
@@ -95,6 +96,7 @@ type Spool struct {
 	oldest   omni.Millis // when the first record that waits was appended; 0: none waits
 
 	appended, refused, taken, aside atomic.Int64
+	full                            atomic.Bool
 }
 
 type segment struct {
@@ -257,6 +259,9 @@ func (s *Spool) Append(ctx context.Context, data []byte) error {
 	err := s.append(ctx, data)
 	if err != nil {
 		s.refused.Add(1)
+		if errors.Is(err, ErrFull) {
+			s.full.Store(true)
+		}
 		return fmt.Errorf("append to the spool: %w", err)
 	}
 	return nil
@@ -356,14 +361,15 @@ func (s *Spool) writeGroup(group []*appending, buf []byte) []byte {
 	if err != nil && isFull(err) {
 		err = fmt.Errorf("%w: %w", ErrFull, err)
 	}
+	if err != nil {
+		s.o.Log.Error("write spool", "err", err)
+	} else {
+		s.appended.Add(int64(len(in)))
+		s.full.Store(false)
+	}
 	for _, a := range in {
 		a.done <- err
 	}
-	if err != nil {
-		s.o.Log.Error("write spool", "err", err)
-		return buf
-	}
-	s.appended.Add(int64(len(in)))
 	s.signal()
 	return buf
 }
@@ -465,6 +471,7 @@ func (s *Spool) empty() bool {
 func (s *Spool) Stats() Stats {
 	st := Stats{
 		MaxBytes: s.o.MaxBytes, Appended: s.appended.Load(), Refused: s.refused.Load(), Drained: s.taken.Load(), SetAside: s.aside.Load(),
+		Full: s.full.Load(),
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -197,9 +197,11 @@ func TestLimits(t *testing.T) {
 	require.Equal(t, 9, n)
 	st := s.Stats()
 	require.LessOrEqual(t, st.Bytes, st.MaxBytes)
+	require.True(t, st.Full)
 	require.EqualValues(t, 1, st.Refused)
 	require.Len(t, drain(t, s, 100), n)
 	add(t, s, "there is room again")
+	require.False(t, s.Stats().Full)
 
 	large := open(t, t.TempDir(), spool.Options{SegmentBytes: 100})
 	data := bytes.Repeat([]byte("large "), spool.MaxRecord/6)
