@@ -140,6 +140,8 @@ func prepare(ctx context.Context, st store.Store, keys *seal.Keyring, log *slog.
 			log.WarnContext(ctx, "index is not as declared", "reason", d.String())
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	if err := readyStore(ctx, st, keys); err != nil {
 		return err
 	}
