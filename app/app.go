@@ -158,7 +158,7 @@ func (a *App) assemble() error {
 	}
 	metrics := server.NewMetrics()
 	po := pipeline.Options{
-		Node: "embedded", PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
+		Node: a.node(), PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
 		HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
 		MediaHTTP: httpout.New(httpout.Options{
 			Timeout: pipeline.FetchTimeout, MaxBody: pipeline.MaxFile, AllowLoopback: a.cfg.Demo || len(bases) > 0,
@@ -216,6 +216,15 @@ func (a *App) assemble() error {
 	}
 	a.public, a.ops = server.HTTPServer(a.server.Public(), a.log), server.HTTPServer(a.server.Ops(), a.log)
 	return nil
+}
+
+// node names this process in leases. The only one on an embedded store keeps its name over restarts, so that its own
+// leases do not hold it up.
+func (a *App) node() string {
+	if a.cfg.MongoURI.IsZero() {
+		return "embedded"
+	}
+	return omni.NewID()
 }
 
 func sealer(k *seal.Keyring) func(omni.CarrierAccount, string, string) (omni.SealedSecret, error) {

@@ -54,6 +54,9 @@ func (a *App) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if u, ok := parseMongoURI(a.cfg.MongoURI.Reveal()); ok && !u.local() && !u.encrypted() {
+		a.log.WarnContext(ctx, "connections to MongoDB are not encrypted: add tls=true to OMNI_MONGO_URI unless the network is private")
+	}
 	if a.o.Around != nil {
 		inner = a.o.Around(inner)
 	}
@@ -137,6 +140,8 @@ func prepare(ctx context.Context, st store.Store, keys *seal.Keyring, log *slog.
 			log.WarnContext(ctx, "index is not as declared", "reason", d.String())
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTime)
+	defer cancel()
 	return readyStore(ctx, st, keys)
 }
 

@@ -11,7 +11,7 @@ import (
 	"omniservice/store/spool"
 )
 
-// readyTime is how long store and bus have to answer.
+// readyTime is how long store and bus together have to answer.
 const readyTime = 2 * time.Second
 
 // SetDraining makes /readyz say no, so that a load balancer sends nothing new. It does not close anything.
@@ -43,18 +43,25 @@ func (s *Server) buildOps() {
 // ready says whether this node can do its work: store and bus answer, and it is not going away. What is not so is named.
 // The spool is told of too: that it holds something is no reason not to be ready.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
-	defer cancel()
+	ctx := r.Context()
 	parts := map[string]string{"status": "ok", "store": "ok", "bus": "ok"}
 	status := http.StatusOK
+	ask := func(part func(ctx context.Context) error) error { // one that hangs does not cost the others their time
+		ctx, cancel := context.WithTimeout(ctx, readyTime/2)
+		defer cancel()
+		return part(ctx)
+	}
 	fail := func(part string, err error) {
 		s.log.WarnContext(ctx, "not ready", "reason", part, "err", err)
 		parts[part], parts["status"], status = "away", "not ready", http.StatusServiceUnavailable
 	}
-	if err := s.d.Store.Ping(ctx); err != nil {
+	if err := ask(s.d.Store.Ping); err != nil {
 		fail("store", err)
 	}
-	if _, err := s.d.Bus.Positions(ctx, []string{"readyz"}); err != nil {
+	if err := ask(func(ctx context.Context) error {
+		_, err := s.d.Bus.Positions(ctx, []string{"readyz"})
+		return err
+	}); err != nil {
 		fail("bus", err)
 	}
 	if s.draining.Load() {
