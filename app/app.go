@@ -237,10 +237,10 @@ func (a *App) openBus() (hub.Bus, error) {
 	return redisbus.New(a.cfg.RedisURL.Reveal(), redisbus.Options{Logger: a.log})
 }
 
-// node names this gateway among those that share its store. Alone it keeps its name over restarts, so that it goes on
-// at once with what it had taken.
+// node names this gateway in leases. Alone on an embedded store it keeps its name over restarts, so that it goes on at
+// once with what it had taken.
 func (a *App) node() string {
-	if a.cfg.RedisURL.IsZero() {
+	if a.cfg.RedisURL.IsZero() && a.cfg.MongoURI.IsZero() {
 		return "embedded"
 	}
 	return omni.NewID()

@@ -82,7 +82,7 @@ func isArchive(name string) bool {
 // the name ends with .tar.gz or .tgz. It is complete once it has that name.
 func Backup(ctx context.Context, c Config, to, version string, now time.Time) (m Manifest, err error) {
 	fail := func(err error) (Manifest, error) { return Manifest{}, fmt.Errorf("back up to %s: %w", to, err) }
-	if c.MongoURI != "" {
+	if !c.MongoURI.IsZero() {
 		return fail(fmt.Errorf("the store is a MongoDB: use its own tools (mongodump), or `omniservice export`: %w", omni.ErrInvalid))
 	}
 	from := filepath.Join(c.DataDir, storeName)
@@ -468,7 +468,7 @@ type Restored struct {
 // first. A secret key that is there stays, and has to be that of the backup.
 func Restore(ctx context.Context, c Config, from string, o RestoreOptions) (r Restored, err error) {
 	fail := func(err error) (Restored, error) { return Restored{}, fmt.Errorf("restore %s: %w", from, err) }
-	if c.MongoURI != "" {
+	if !c.MongoURI.IsZero() {
 		return fail(fmt.Errorf("a backup is of an embedded store, and OMNI_MONGO_URI is set: unset it: %w", omni.ErrInvalid))
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {

@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,6 @@ type Config struct {
 	PublicURL      string        `name:"public-url" env:"OMNI_PUBLIC_URL" help:"Scheme and host under which the world reaches OMNI_ADDR, such as https://chat.example.com. Webhook signatures cover it. Empty: http://localhost with the port of OMNI_ADDR."`
 	MediaURL       string        `name:"media-url" env:"OMNI_MEDIA_URL" help:"Another scheme and host that reach OMNI_ADDR too, such as https://media.example.net: the console then gets contacts' files from there, and from there alone. Empty: from the public URL."`
 	DataDir        string        `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"Folder of the embedded store, of contacts' files and of the secret key. Made if it is not there, for this user only."`
-	MongoURI       string        `name:"mongo-uri" env:"OMNI_MONGO_URI" hidden:"" help:"Not available yet: the embedded store is the only one."`
 	AllowedOrigins []string      `name:"allowed-origins" env:"OMNI_ALLOWED_ORIGINS" help:"Further origins whose pages may use API and sockets, beside the public URL: comma-separated, such as https://crm.example.com. No *."`
 	TrustedProxies []string      `name:"trusted-proxies" env:"OMNI_TRUSTED_PROXIES" help:"Networks of proxies in front, such as 10.0.0.0/8: comma-separated. Only their X-Forwarded-For is believed."`
 	LogLevel       string        `name:"log-level" env:"OMNI_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error."`
@@ -45,6 +45,10 @@ type Config struct {
 	// first start and kept in DataDir.
 	SecretKey omni.Secret `kong:"-"`
 
+	// MongoURI is OMNI_MONGO_URI, or the content of the file that OMNI_MONGO_URI_FILE names: where the store is, with its
+	// password. Empty: the embedded store in DataDir.
+	MongoURI omni.Secret `kong:"-"`
+
 	// RedisURL is OMNI_REDIS_URL, or the content of the file that OMNI_REDIS_URL_FILE names: where nodes meet. It may
 	// hold a password. Forms are those of redisbus.New. Empty: the bus is in this process, and this node runs alone.
 	RedisURL omni.Secret `kong:"-"`
@@ -52,21 +56,27 @@ type Config struct {
 
 // ReadSecrets fills in what comes from the environment or from files only.
 func (c *Config) ReadSecrets(getenv func(string) string) error {
-	for name, secret := range map[string]*omni.Secret{"OMNI_SECRET_KEY": &c.SecretKey, "OMNI_REDIS_URL": &c.RedisURL} {
-		value, file := getenv(name), getenv(name+"_FILE")
-		switch {
-		case value != "" && file != "":
-			return fmt.Errorf("%s and %s_FILE are both set: set one", name, name)
-		case file != "":
-			b, err := os.ReadFile(file) // #nosec G304,G703 -- the operator names the file
-			if err != nil {
-				return fmt.Errorf("%s_FILE: %w", name, err)
-			}
-			value = strings.TrimSpace(string(b))
+	var errs [3]error
+	c.SecretKey, errs[0] = readSecret(getenv, "OMNI_SECRET_KEY")
+	c.MongoURI, errs[1] = readSecret(getenv, "OMNI_MONGO_URI")
+	c.RedisURL, errs[2] = readSecret(getenv, "OMNI_REDIS_URL")
+	return errors.Join(errs[:]...)
+}
+
+// readSecret reads a variable, or the file that the variable with _FILE behind its name names.
+func readSecret(getenv func(string) string, name string) (omni.Secret, error) {
+	value, file := getenv(name), getenv(name+"_FILE")
+	switch {
+	case value != "" && file != "":
+		return omni.Secret{}, fmt.Errorf("%s and %[1]s_FILE are both set: set one", name)
+	case file != "":
+		b, err := os.ReadFile(file) // #nosec G304,G703 -- the operator names the file
+		if err != nil {
+			return omni.Secret{}, fmt.Errorf("%s_FILE: %w", name, err)
 		}
-		*secret = omni.NewSecret(value)
+		value = strings.TrimSpace(string(b))
 	}
-	return nil
+	return omni.NewSecret(value), nil
 }
 
 // Validate fills in defaults that depend on other fields, and reports everything that is wrong at once.
@@ -113,8 +123,11 @@ func (c *Config) Validate() error {
 			}
 		}
 	}
-	if c.MongoURI != "" {
-		bad("OMNI_MONGO_URI is set, but this version has the embedded store only: unset it")
+	if !c.MongoURI.IsZero() {
+		problems = append(problems, checkMongoURI(c.MongoURI.Reveal()))
+		if c.SecretKey.IsZero() {
+			bad("OMNI_SECRET_KEY must be set with OMNI_MONGO_URI: every node needs the same one, and one that is made in a data directory is lost with it")
+		}
 	}
 	if !c.RedisURL.IsZero() {
 		if err := redisbus.CheckURL(c.RedisURL.Reveal()); err != nil {
@@ -145,6 +158,75 @@ func checkOrigin(name, s string) error {
 		return nil
 	}
 	return fmt.Errorf("%s %q must begin with https:// (http is for localhost only)", name, s)
+}
+
+// mongoURI is what of a MongoDB connection string can be checked without a server. (net/url does not read lists of hosts.)
+type mongoURI struct {
+	user, password bool
+	hosts          []string
+	options        url.Values
+	srv            bool
+}
+
+func parseMongoURI(s string) (u mongoURI, ok bool) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok || scheme != "mongodb" && scheme != "mongodb+srv" {
+		return u, false
+	}
+	u.srv = scheme == "mongodb+srv"
+	rest, query, _ := strings.Cut(rest, "?")
+	rest, _, _ = strings.Cut(rest, "/")
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		user, password, _ := strings.Cut(rest[:at], ":")
+		u.user, u.password, rest = user != "", password != "", rest[at+1:]
+	}
+	var err error
+	if u.options, err = url.ParseQuery(query); err != nil || rest == "" {
+		return u, false
+	}
+	u.hosts = strings.Split(rest, ",")
+	return u, true
+}
+
+// local says whether all servers are on this machine.
+func (u mongoURI) local() bool {
+	for _, h := range u.hosts {
+		host, _, err := net.SplitHostPort(h)
+		if err != nil {
+			host = h
+		}
+		if !isLoopback(strings.Trim(host, "[]")) {
+			return false
+		}
+	}
+	return !u.srv
+}
+
+// encrypted says whether connections are.
+func (u mongoURI) encrypted() bool {
+	for name, values := range u.options {
+		if n := strings.ToLower(name); (n == "tls" || n == "ssl") && len(values) > 0 {
+			return values[0] == "true"
+		}
+	}
+	return u.srv
+}
+
+// checkMongoURI wants a user with a password wherever the store is not on this machine (rule K7). It repeats nothing of
+// the URI, which holds that password.
+func checkMongoURI(s string) error {
+	u, ok := parseMongoURI(s)
+	if !ok {
+		return errors.New("OMNI_MONGO_URI must be like mongodb://user:password@host:27017/omniservice?replicaSet=rs0&tls=true, or mongodb+srv://…")
+	}
+	certificate := false
+	for name, values := range u.options {
+		certificate = certificate || strings.ToLower(name) == "authmechanism" && slices.Contains([]string{"MONGODB-X509", "MONGODB-AWS", "MONGODB-OIDC", "GSSAPI"}, values[0])
+	}
+	if !u.local() && !certificate && (!u.user || !u.password) {
+		return errors.New("OMNI_MONGO_URI must hold a user and a password: without, only a server on this machine is used")
+	}
+	return nil
 }
 
 func isLoopback(host string) bool {

@@ -24,7 +24,7 @@ func TestConfigReportsAllProblemsAtOnce(t *testing.T) {
 	t.Parallel()
 	c := Config{
 		Addr: "8080", OpsAddr: "nowhere", PublicURL: "http://chat.example.com", AllowedOrigins: []string{"*"},
-		TrustedProxies: []string{"everybody"}, MongoURI: "mongodb://x", RedisURL: omni.NewSecret("redis://u:hunter2@h/x"),
+		TrustedProxies: []string{"everybody"}, MongoURI: omni.NewSecret("mongodb://user:hidden@"), RedisURL: omni.NewSecret("redis://u:hunter2@h/x"),
 		CarrierAPIBase: []string{"Twilio=https://api.twilio.com"}, SecretKey: omni.NewSecret("short"),
 	}
 	err := c.Validate()
@@ -35,8 +35,9 @@ func TestConfigReportsAllProblemsAtOnce(t *testing.T) {
 	} {
 		require.ErrorContains(t, err, part)
 	}
-	require.NotContains(t, err.Error(), "short", "a secret is not repeated")
-	require.NotContains(t, err.Error(), "hunter2")
+	for _, secret := range []string{"short", "hidden", "hunter2"} {
+		require.NotContains(t, err.Error(), secret, "a secret is not repeated")
+	}
 }
 
 func TestSec_B5_UnsafeConfigurationStopsTheStart(t *testing.T) {
@@ -68,6 +69,43 @@ func TestSec_B5_UnsafeConfigurationStopsTheStart(t *testing.T) {
 	}
 }
 
+func TestSec_K7_MongoURI(t *testing.T) {
+	t.Parallel()
+	for uri, c := range map[string]struct{ problem, encrypted bool }{
+		"mongodb://localhost:27017":                                      {false, false},
+		"mongodb://127.0.0.1:27017,[::1]:27018/omniservice?replicaSet=a": {false, false},
+		"mongodb://user:secret@db-1:27017,db-2:27017/omni?TLS=true":      {false, true},
+		"mongodb://user:secret@db.example.com/?tls=false":                {false, false},
+		"mongodb+srv://user:secret@cluster.example.com/omni":             {false, true},
+		"mongodb://db.example.com/?authMechanism=MONGODB-X509&tls=true":  {false, true},
+		"mongodb://db.example.com":                                       {true, false},
+		"mongodb://localhost,db.example.com":                             {true, false},
+		"mongodb://user@db.example.com":                                  {true, false},
+		"mongodb://user:@db.example.com":                                 {true, false},
+		"mongodb+srv://cluster.example.com":                              {true, true},
+		"mongodb://":                                                     {true, false},
+		"mongodb://user:secret@/x":                                       {true, false},
+		"postgres://user:secret@localhost":                               {true, false},
+		"mongodb://user:secret@localhost/?%zz":                           {true, false},
+		"user:secret@localhost":                                          {true, false},
+	} {
+		cfg := good(t)
+		cfg.SecretKey, cfg.MongoURI = omni.NewSecret(goodKey), omni.NewSecret(uri)
+		err := cfg.Validate()
+		if !c.problem {
+			require.NoError(t, err, uri)
+			u, ok := parseMongoURI(uri)
+			require.True(t, ok)
+			require.Equal(t, c.encrypted, u.encrypted(), uri)
+			cfg.SecretKey = omni.Secret{}
+			require.ErrorContains(t, cfg.Validate(), "OMNI_SECRET_KEY", uri)
+			continue
+		}
+		require.ErrorContains(t, err, "OMNI_MONGO_URI", uri)
+		require.NotContains(t, err.Error(), "secret", "nothing of the URI is repeated")
+	}
+}
+
 func TestSecretComesFromVariableOrFile(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "key")
@@ -84,6 +122,9 @@ func TestSecretComesFromVariableOrFile(t *testing.T) {
 	require.ErrorContains(t, err, "both set")
 	_, err = read(map[string]string{"OMNI_SECRET_KEY_FILE": file + "x"})
 	require.ErrorContains(t, err, "OMNI_SECRET_KEY_FILE")
+	c, err = read(map[string]string{"OMNI_MONGO_URI_FILE": file})
+	require.NoError(t, err)
+	require.Equal(t, goodKey, c.MongoURI.Reveal())
 	require.NoError(t, os.WriteFile(file, []byte("rediss://:p@redis.example.com\n"), 0o600))
 	c, err = read(map[string]string{"OMNI_REDIS_URL_FILE": file, "OMNI_SECRET_KEY": goodKey})
 	require.NoError(t, err)

@@ -194,7 +194,7 @@ func (d *doctor) store(ctx context.Context) {
 }
 
 func (d *doctor) schema(r store.Inspection) {
-	if d.c.MongoURI == "" {
+	if d.c.MongoURI.IsZero() {
 		if d.private("store", filepath.Join(d.c.DataDir, storeName)) {
 			d.ok("store", fmt.Sprintf("%s, %s, %s", r.Engine, r.Place, bytesText(r.Bytes)))
 		}
@@ -358,7 +358,7 @@ func bytesText(n int64) string {
 
 // lookAt opens the store of a configuration without making or changing anything.
 func lookAt(ctx context.Context, c Config) (store.Store, error) {
-	if c.MongoURI != "" {
+	if !c.MongoURI.IsZero() {
 		return OpenStore(ctx, c)
 	}
 	path := filepath.Join(c.DataDir, storeName)

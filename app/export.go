@@ -55,7 +55,7 @@ func OpenStock(ctx context.Context, c Config, create bool) (_ *Stock, err error)
 			_ = s.Close()
 		}
 	}()
-	if !create && c.MongoURI == "" {
+	if !create && c.MongoURI.IsZero() {
 		if _, err := os.Stat(filepath.Join(c.DataDir, storeName)); err != nil {
 			return nil, fmt.Errorf("there is no store in %s: name the data directory by --data-dir or OMNI_DATA_DIR: %w", c.DataDir, err)
 		}

@@ -57,6 +57,9 @@ func (a *App) openStore(ctx context.Context) error {
 			return err
 		}
 	}
+	if u, ok := parseMongoURI(a.cfg.MongoURI.Reveal()); ok && !u.local() && !u.encrypted() {
+		a.log.WarnContext(ctx, "connections to MongoDB are not encrypted: add tls=true to OMNI_MONGO_URI unless the network is private")
+	}
 	if a.o.Around != nil {
 		inner = a.o.Around(inner)
 	}

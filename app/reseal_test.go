@@ -95,5 +95,5 @@ func TestSec_K1_NoSecretIsAFlag(t *testing.T) {
 		require.Equal(t, "-", f.Tag.Get("kong"), f.Name)
 		require.Empty(t, f.Tag.Get("name"), f.Name)
 	}
-	require.Equal(t, 2, secrets)
+	require.Equal(t, 3, secrets)
 }

@@ -11,7 +11,7 @@ import (
 	"omniservice/store/spool"
 )
 
-// readyTime is how long store and bus have to answer.
+// readyTime is how long store and bus together have to answer.
 const readyTime = 2 * time.Second
 
 // SetDraining makes /readyz say no, so that a load balancer sends nothing new. It does not close anything.
@@ -44,15 +44,22 @@ func (s *Server) buildOps() {
 // named and changes nothing: webhooks and REST go on without it, and as all nodes have the same one, none would be left.
 // The spool is told of too: that it holds something is no reason not to be ready.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTime)
-	defer cancel()
+	ctx := r.Context()
 	parts := map[string]string{"status": "ok", "store": "ok", "bus": "ok"}
 	status := http.StatusOK
-	if _, err := s.d.Bus.Positions(ctx, []string{"readyz"}); err != nil {
+	ask := func(part func(ctx context.Context) error) error { // one that hangs does not cost the others their time
+		ctx, cancel := context.WithTimeout(ctx, readyTime/2)
+		defer cancel()
+		return part(ctx)
+	}
+	if err := ask(func(ctx context.Context) error {
+		_, err := s.d.Bus.Positions(ctx, []string{"readyz"})
+		return err
+	}); err != nil {
 		s.log.WarnContext(ctx, "not whole", "reason", "bus", "err", err)
 		parts["bus"], parts["status"] = "away", "degraded"
 	}
-	if err := s.d.Store.Ping(ctx); err != nil {
+	if err := ask(s.d.Store.Ping); err != nil {
 		s.log.WarnContext(ctx, "not ready", "reason", "store", "err", err)
 		parts["store"], parts["status"], status = "away", "not ready", http.StatusServiceUnavailable
 	}

@@ -13,16 +13,7 @@ import (
 )
 
 // dataFlags name all that a gateway keeps.
-type dataFlags struct {
-	storeFlags
-
-	MongoURI string `name:"mongo-uri" env:"OMNI_MONGO_URI" hidden:"" help:"The gateway's OMNI_MONGO_URI."`
-}
-
-func (f *dataFlags) config(e *env) (app.Config, error) {
-	c := app.Config{DataDir: f.DataDir, MongoURI: f.MongoURI}
-	return c, c.ReadSecrets(e.getenv)
-}
+type dataFlags struct{ storeFlags }
 
 // print writes v as JSON, or text for people.
 func (f *dataFlags) print(w io.Writer, v any, text string, args ...any) error {

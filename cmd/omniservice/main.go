@@ -56,7 +56,7 @@ func run(e *env, args []string) int {
 	exit := -1
 	parser, err := kong.New(&c,
 		kong.Name("omniservice"),
-		kong.Description("A WebSocket realtime agent gateway. Secrets come from the environment or from files only: OMNI_SECRET_KEY (32 random bytes as hex) and OMNI_REDIS_URL (where several nodes meet), or OMNI_SECRET_KEY_FILE and OMNI_REDIS_URL_FILE."),
+		kong.Description("A WebSocket realtime agent gateway. Secrets come from the environment or from files only: OMNI_SECRET_KEY (32 random bytes as hex), OMNI_MONGO_URI (a store in MongoDB instead of the embedded one) and OMNI_REDIS_URL (where several nodes meet), or OMNI_SECRET_KEY_FILE, OMNI_MONGO_URI_FILE and OMNI_REDIS_URL_FILE."),
 		kong.UsageOnError(), kong.Bind(e), kong.Writers(e.stdout, e.stderr),
 		kong.Exit(func(code int) { exit = code }),
 	)

@@ -9,12 +9,28 @@ import (
 
 	"omniservice/app"
 	"omniservice/omni"
+	"omniservice/store"
 )
 
 // storeFlags name the data that a command works on, beside a server that may be running.
 type storeFlags struct {
 	DataDir string `name:"data-dir" env:"OMNI_DATA_DIR" default:"./data" type:"path" help:"The gateway's data directory."`
 	JSON    bool   `name:"json" help:"Print JSON, for programs."`
+}
+
+// config is that of the gateway, as far as its data go.
+func (f *storeFlags) config(e *env) (app.Config, error) {
+	c := app.Config{DataDir: f.DataDir}
+	return c, c.ReadSecrets(e.getenv)
+}
+
+// open opens the gateway's store.
+func (f *storeFlags) open(e *env) (store.Store, error) {
+	c, err := f.config(e)
+	if err != nil {
+		return nil, err
+	}
+	return app.OpenStore(e.ctx, c)
 }
 
 type userCmd struct {
@@ -37,7 +53,7 @@ func (c *userCreateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	st, err := app.OpenStore(e.ctx, app.Config{DataDir: c.DataDir})
+	st, err := c.open(e)
 	if err != nil {
 		return err
 	}
@@ -88,7 +104,7 @@ type apikeyCreateCmd struct {
 }
 
 func (c *apikeyCreateCmd) Run(e *env) error {
-	st, err := app.OpenStore(e.ctx, app.Config{DataDir: c.DataDir})
+	st, err := c.open(e)
 	if err != nil {
 		return err
 	}
