@@ -76,7 +76,9 @@ func TestR5_GatewayWhoseMongoDBIsAway(t *testing.T) {
 		require.NoError(t, json.NewDecoder(res.Body).Decode(out))
 		return res.StatusCode
 	}
-	call := func(path string, in, out any) { require.Equal(t, http.StatusCreated, try(http.MethodPost, path, in, out), path) }
+	call := func(path string, in, out any) {
+		require.Equal(t, http.StatusCreated, try(http.MethodPost, path, in, out), path)
+	}
 	ready := func() bool {
 		res, err := http.Get("http://" + a.OpsAddr() + "/readyz") //nolint:noctx // loopback
 		if err == nil {
