@@ -27,6 +27,7 @@ FUZZTIME    ?= 30s
 BENCH       ?= .
 BENCHTIME   ?= 1s
 SOAKMINUTES ?= 60
+OUTAGE      ?= 10m
 
 .PHONY: help
 help: ## Show this list
@@ -173,6 +174,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s); `make test` runs their seeds
 bench: web ## Run the benchmarks of the packages, then the load figures of the whole program
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 60m $$(go list ./... | grep -v /e2e)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m -v ./e2e/load/...
+
+.PHONY: outage
+outage: web ## Run the tests of outages with OUTAGE (10m) instead of seconds without the store
+	OMNI_OUTAGE=$(OUTAGE) go test -count=1 -timeout 4h -v -run 'TestR[5-8]_' ./e2e
 
 .PHONY: soak
 soak: web ## Repeat the e2e tests, freshly shuffled, for SOAKMINUTES (60)

@@ -25,7 +25,7 @@ import (
 	"omniservice/store/spool"
 )
 
-// outageFor is how long the store is away in these tests: seconds, or as long as OMNI_OUTAGE says (make soak-outage).
+// outageFor is how long the store is away in these tests: seconds, or as long as OMNI_OUTAGE says (make outage).
 func outageFor(t *testing.T, short time.Duration) time.Duration {
 	t.Helper()
 	text := os.Getenv("OMNI_OUTAGE")
@@ -249,7 +249,7 @@ func TestR5_StoreAwayIsSpooled(t *testing.T) {
 
 	before, during := slowest(between(all, began, from)), between(all, from, to)
 	lost, twice, disordered := checkAll(t, d, ana, all)
-	t.Logf("R5: store away for %v at %d webhooks/s: %d taken in the outage, %d spooled; lost 0/%d, twice %d, out of order %d, non-2xx %d; p99 in the outage %v (before it %v); drained and worked off after %v",
+	t.Logf("R5: store away for %v at %d webhooks/s: %d taken in the outage, %d spooled; lost %d, twice %d, out of order %d, non-2xx %d; p99 in the outage %v (before it %v); drained and worked off after %v",
 		away, perSecond, len(during), waiting, lost, twice, disordered, not2xx(all), slowest(during), before, took.Round(time.Millisecond))
 	require.Positive(t, waiting)
 	require.Zero(t, lost)
