@@ -10,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"omniservice/store"
 	"omniservice/store/intercept"
 	"omniservice/store/sqlitestore"
 	"omniservice/store/storetest"
@@ -26,24 +25,12 @@ func TestEveryCallIsIntercepted(t *testing.T) {
 		seen = method
 		return errStopped
 	})
+	require.Same(t, st, s.Unwrap())
 	storetest.EachCall(t, s, func(call string, err error) {
 		require.ErrorIs(t, err, errStopped, "%s goes past the interceptor: run go generate ./store/intercept", call)
 		require.Equal(t, call, seen)
 	})
 	require.NoError(t, s.Close())
-}
-
-// What is passed on is what was given.
-func TestContractThroughAnInterceptor(t *testing.T) {
-	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store {
-		st, err := sqlitestore.New(t.Context(), sqlitestore.Memory, sqlitestore.Options{})
-		require.NoError(t, err)
-		s := intercept.New(st, intercept.Deadline(time.Minute))
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		require.Same(t, st, s.Unwrap())
-		return s
-	})
 }
 
 func TestDeadline(t *testing.T) {
