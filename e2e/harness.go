@@ -37,9 +37,6 @@ import (
 // PublicURL is what the carriers' fixtures are signed for.
 const PublicURL = "https://sms.example.test"
 
-// Patience is how long a test waits for something that must come.
-const Patience = 20 * time.Second
-
 // Options says how to start a system. The zero value is what most tests want.
 type Options struct {
 	PublicURL string        // "" means PublicURL

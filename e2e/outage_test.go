@@ -72,7 +72,7 @@ type traffic struct {
 // rate is how many webhooks a second a test posts: what the program bears with the race detector is much less, and the
 // figures are those without.
 func rate(perSecond int) int {
-	if raced {
+	if Raced {
 		return perSecond / 5
 	}
 	return perSecond
