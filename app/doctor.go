@@ -14,6 +14,7 @@ import (
 	"omniservice/internal/folder"
 	"omniservice/omni"
 	"omniservice/store"
+	"omniservice/store/spool"
 	"omniservice/store/sqlitestore"
 )
 
@@ -53,7 +54,8 @@ const (
 	inboxWaits  = 2 * time.Minute
 	outboxWaits = time.Hour
 	mediaWaits  = 24 * time.Hour
-	othersMay   = 0o077 // bits of a mode that only the owner should have
+	searchLags  = 10_000 // messages
+	othersMay   = 0o077  // bits of a mode that only the owner should have
 )
 
 // doctor gathers findings.
@@ -71,6 +73,7 @@ func Doctor(ctx context.Context, c Config, version string, now time.Time) Report
 	d.dataDir()
 	d.disk()
 	d.store(ctx)
+	d.spool()
 	d.files()
 	return d.r
 }
@@ -242,6 +245,10 @@ func (d *doctor) queues(r store.Inspection) {
 			d.warn(q.Name, detail, "messages do not get out: look at the carrier accounts and the log")
 		case q.Name == "media" && age > mediaWaits:
 			d.warn(q.Name, detail, "files are not fetched: look at the log")
+		case q.Name == "deliveries" && age > outboxWaits:
+			d.warn(q.Name, detail, "receivers of webhooks do not answer: look at their addresses and the log")
+		case q.Name == "search" && q.Depth > searchLags:
+			d.warn(q.Name, detail, "the newest messages are not found yet: a running gateway goes on with them, see whether one runs")
 		case q.Name == "set_aside":
 			d.warn(q.Name, detail, "webhooks that could not be used: look at them in the console, mend the reason, and play them again")
 		default:
@@ -309,6 +316,29 @@ func (d *doctor) markers(ctx context.Context, st store.Store) {
 		return
 	}
 	d.ok(check, "key "+keys.CurrentID()+" fits")
+}
+
+func (d *doctor) spool() {
+	const check = "spool"
+	dir := filepath.Join(d.c.DataDir, spoolName)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return // the first start makes it
+	}
+	if !d.private(check, dir) {
+		return
+	}
+	s, err := spool.Look(dir)
+	switch {
+	case err != nil:
+		d.problem(check, err.Error(), "make it readable for the user that the gateway runs as")
+	case s.SetAside > 0:
+		d.warn(check, fmt.Sprintf("%s of webhooks wait; %d damaged stretches were set aside", bytesText(s.Bytes), s.SetAside),
+			"look at the disk: what was written to "+dir+" could not be read again")
+	case s.Bytes > 0:
+		d.warn(check, bytesText(s.Bytes)+" of webhooks wait", "a running gateway takes them to the store as soon as it is back: see whether both run")
+	default:
+		d.ok(check, "empty")
+	}
 }
 
 func (d *doctor) files() {

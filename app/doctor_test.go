@@ -38,6 +38,14 @@ func finding(t *testing.T, r Report, check string) Finding {
 	return Finding{}
 }
 
+// inSpool puts a file with three bytes into the folder of the spool.
+func inSpool(t *testing.T, c Config, name string) {
+	t.Helper()
+	dir := filepath.Join(c.DataDir, spoolName)
+	require.NoError(t, os.MkdirAll(dir, 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("abc"), 0o600))
+}
+
 func TestDoctorFindsNothingWrong(t *testing.T) {
 	t.Parallel()
 	c := healthy(t)
@@ -48,7 +56,7 @@ func TestDoctorFindsNothingWrong(t *testing.T) {
 		require.Empty(t, f.Advice)
 		require.NotEmpty(t, f.Detail)
 	}
-	for _, check := range []string{"configuration", "public URL", "data directory", "free disk", "store", "schema", "indexes", "inbox", "outbox", "leases", "secret key", "files"} {
+	for _, check := range []string{"configuration", "public URL", "data directory", "free disk", "store", "schema", "indexes", "inbox", "outbox", "leases", "deliveries", "search", "secret key", "files"} {
 		finding(t, r, check)
 	}
 }
@@ -128,6 +136,33 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 				})
 			},
 			"inbox", StateProblem, "1 wait", "start a gateway",
+		},
+		"webhooks in the spool": {
+			func(t *testing.T, c *Config) { inSpool(t, *c, "00000000000000000001.spool") },
+			"spool", StateWarning, "3 B of webhooks wait", "running gateway",
+		},
+		"a damaged spool": {
+			func(t *testing.T, c *Config) { inSpool(t, *c, "00000000000000000001-0.damaged") },
+			"spool", StateWarning, "1 damaged", "look at the disk",
+		},
+		"an open spool": {
+			func(t *testing.T, c *Config) {
+				inSpool(t, *c, "position")
+				require.NoError(t, os.Chmod(filepath.Join(c.DataDir, spoolName), 0o750))
+			},
+			"spool", StateProblem, "0750", "chmod",
+		},
+		"deliveries that wait": {
+			func(t *testing.T, c *Config) {
+				inStore(t, *c, func(st store.Store) {
+					at := omni.MillisOf(now.Add(-2 * time.Hour))
+					require.NoError(t, st.PutDeliveries(t.Context(), omni.Org("o"), omni.WebhookDelivery{
+						ID: omni.NewID(), Tenant: omni.Org("o"), WebhookID: "hook", State: omni.DeliveryPending, CreatedAt: at, NotBefore: at,
+						ExpiresAt: omni.MillisOf(now.Add(time.Hour)),
+					}))
+				})
+			},
+			"deliveries", StateWarning, "1 wait, 1 of them after a failure", "receivers",
 		},
 		"webhooks set aside": {
 			func(t *testing.T, c *Config) {

@@ -36,7 +36,7 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 // openStore opens the store of a configuration. A MongoDB need not be there yet, and has to be prepared.
 func openStore(ctx context.Context, c Config) (store.Store, error) {
 	if !c.MongoURI.IsZero() {
-		return mongostore.Open(ctx, c.MongoURI.Reveal(), mongostore.Options{})
+		return mongostore.Open(ctx, c.MongoURI.Reveal(), mongostore.Options{ServerExpiry: true})
 	}
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)

@@ -330,7 +330,7 @@ type Inspection struct {
 
 // QueueDepth is how much waits in a queue.
 type QueueDepth struct {
-	Name   string      `json:"name"`             // inbox, outbox, media or set_aside
+	Name   string      `json:"name"`             // inbox, outbox, media, deliveries, set_aside, or search: messages that are not in the index yet
 	Depth  int         `json:"depth"`            // up to MostCounted
 	Failed int         `json:"failed"`           // of these, those that have failed before
 	Oldest omni.Millis `json:"oldest,omitempty"` // when the oldest came; 0: nothing waits

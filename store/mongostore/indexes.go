@@ -61,7 +61,7 @@ type index struct {
 	keys   bson.D
 	unique bool
 	sparse bool   // documents that have none of the fields are left out: only where most have none, and never for what is unique
-	ends   bool   // Sweep goes by it, and so does the server if Options.ServerExpiry says so
+	ends   bool   // Sweep goes by it, and so does the server if Options.ServerExpiry says so and it can
 	serves string // the queries
 }
 
@@ -247,7 +247,18 @@ func (s *Store) indexesOf(ctx context.Context, c collection, create bool) ([]Dif
 		return diffs, nil
 	}
 	_, err = s.coll(c.name).Indexes().CreateMany(ctx, missing)
+	if s.serverExpiry.Load() && isNoExpiry(err) {
+		s.serverExpiry.Store(false) // Sweep goes by these indexes all the same
+		return s.indexesOf(ctx, c, create)
+	}
 	return diffs, err
+}
+
+// isNoExpiry reports whether a server knows no expiry.
+func isNoExpiry(err error) bool {
+	const notImplemented = 238
+	se := mongo.ServerError(nil)
+	return isServerError(err, &se) && se.HasErrorCode(notImplemented)
 }
 
 func (s *Store) indexSpecs(ctx context.Context, name string) (map[string]mongo.IndexSpecification, error) {
@@ -273,7 +284,7 @@ func (s *Store) indexModel(i index) mongo.IndexModel {
 	if i.sparse {
 		o.SetSparse(true)
 	}
-	if i.ends && s.serverExpiry {
+	if i.ends && s.serverExpiry.Load() {
 		o.SetExpireAfterSeconds(int32(endGrace / time.Second))
 	}
 	return mongo.IndexModel{Keys: i.keys, Options: o}
@@ -295,7 +306,7 @@ func (s *Store) differs(i index, have mongo.IndexSpecification) string {
 		return fmt.Sprintf("sparse is %t, not %t", sparse, i.sparse)
 	}
 	ends := have.ExpireAfterSeconds != nil
-	if want := i.ends && s.serverExpiry; ends != want {
+	if want := i.ends && s.serverExpiry.Load(); ends != want {
 		return fmt.Sprintf("expiry by the server is %t, not %t", ends, want)
 	}
 	return ""

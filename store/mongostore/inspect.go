@@ -37,13 +37,14 @@ func (s *Store) Inspect(ctx context.Context, now omni.Millis) (store.Inspection,
 		if err := s.figures(ctx, &r); err != nil {
 			return err
 		}
-		for _, depth := range []func(context.Context) (store.QueueDepth, error){s.inboxDepth, s.outboxDepth, s.mediaDepth, s.asideDepth} {
+		for _, depth := range []func(context.Context) (store.QueueDepth, error){s.inboxDepth, s.outboxDepth, s.mediaDepth, s.deliveriesDepth, s.asideDepth} {
 			d, err := depth(ctx)
 			if err != nil {
 				return err
 			}
 			r.Queues = append(r.Queues, d)
 		}
+		r.Queues = append(r.Queues, store.QueueDepth{Name: "search"}) // what is found by is written with the record itself
 		for _, c := range schema() {
 			if !slices.ContainsFunc(c.indexes, func(i index) bool { return i.ends }) {
 				continue

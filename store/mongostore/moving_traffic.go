@@ -286,6 +286,22 @@ func (s *Store) mediaDepth(ctx context.Context) (store.QueueDepth, error) {
 	return q, nil
 }
 
+func (s *Store) deliveriesDepth(ctx context.Context) (store.QueueDepth, error) {
+	q := store.QueueDepth{Name: "deliveries"}
+	docs, err := all[deliveryDoc](ctx, s.coll(collDeliveries), waiting("due.at"),
+		options.Find().SetLimit(store.MostCounted).SetProjection(bson.D{{Key: "due", Value: 1}, {Key: "createdAt", Value: 1}}))
+	for _, d := range docs {
+		q.Depth++
+		if d.Due.At > 0 {
+			q.Failed++
+		}
+		if q.Oldest == 0 || d.CreatedAt < q.Oldest {
+			q.Oldest = d.CreatedAt
+		}
+	}
+	return q, err
+}
+
 func (s *Store) asideDepth(ctx context.Context) (q store.QueueDepth, err error) {
 	q.Name = "set_aside"
 	ends := bson.D{{Key: fieldEnd, Value: bson.D{{Key: "$gte", Value: dateOf(0)}}}}
@@ -300,9 +316,9 @@ func (s *Store) asideDepth(ctx context.Context) (q store.QueueDepth, err error) 
 	return q, err
 }
 
-// waiting finds what is in a queue.
-func waiting(partition string) bson.D {
-	return bson.D{{Key: partition, Value: bson.D{{Key: "$gte", Value: 0}}}}
+// waiting finds what is in a queue: field is one that nothing else has.
+func waiting(field string) bson.D {
+	return bson.D{{Key: field, Value: bson.D{{Key: "$gte", Value: 0}}}}
 }
 
 // depth counts a queue; since is the field with the moment at which something came.

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -47,7 +48,7 @@ type Options struct {
 	// Monitor hears of every command. nil: nobody does.
 	Monitor Monitor
 	// ServerExpiry adds expiry by the server (TTL) to the indexes that Sweep goes by: it removes, by the server's clock and
-	// a day late, what no Sweep came for.
+	// a day late, what no Sweep came for. A server that knows no such thing gets them without.
 	ServerExpiry bool
 
 	commands *event.CommandMonitor // for tests: what was sent
@@ -59,7 +60,7 @@ type Store struct {
 	db           *mongo.Database
 	place        string // hosts and database
 	timeout      time.Duration
-	serverExpiry bool
+	serverExpiry atomic.Bool // until the server refuses it
 
 	lanes  lanes  // of interactions that are appended to
 	stamps stamps // places in queues
@@ -104,10 +105,12 @@ func Open(_ context.Context, uri string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open MongoDB store: %w: %s", omni.ErrInvalid, withoutPassword(uri, err))
 	}
-	return &Store{
-		client: client, db: client.Database(databaseOf(uri)), place: strings.Join(opts.Hosts, ",") + "/" + databaseOf(uri), timeout: o.Timeout, serverExpiry: o.ServerExpiry,
+	s := &Store{
+		client: client, db: client.Database(databaseOf(uri)), place: strings.Join(opts.Hosts, ",") + "/" + databaseOf(uri), timeout: o.Timeout,
 		ended: make(chan struct{}),
-	}, nil
+	}
+	s.serverExpiry.Store(o.ServerExpiry)
+	return s, nil
 }
 
 // databaseOf is the path of a connection string. (net/url does not read lists of hosts.)

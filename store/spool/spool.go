@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -465,6 +466,24 @@ func (s *Spool) empty() bool {
 		return s.cursor >= s.segments[0].size
 	}
 	return false
+}
+
+// Look tells what is on the disk of a spool that another process may have open: Bytes, which wait or have been taken out a
+// moment ago, and SetAside, the files with damaged stretches. There may be no spool yet.
+func Look(path string) (st Stats, err error) {
+	files, err := folder{path}.List()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return st, fmt.Errorf("look at spool: %w", err)
+	}
+	for _, f := range files {
+		switch {
+		case strings.HasSuffix(f.Name, segmentSuffix):
+			st.Bytes += f.Size
+		case strings.HasSuffix(f.Name, damagedSuffix):
+			st.SetAside++
+		}
+	}
+	return st, nil
 }
 
 // Stats tells what the spool holds.

@@ -46,6 +46,7 @@ func (s *Store) Inspect(ctx context.Context, now omni.Millis) (store.Inspection,
 			{"inbox", sqlInspectInbox, sqlInspectInboxFailed, sqlInspectInboxOldest},
 			{"outbox", sqlInspectOutbox, sqlInspectOutboxFailed, sqlInspectOutboxOldest},
 			{"media", sqlInspectMedia, sqlInspectMediaFailed, sqlInspectMediaOldest},
+			{"deliveries", sqlInspectDeliveries, sqlInspectDeliveriesFailed, sqlInspectDeliveriesOldest},
 			{"set_aside", sqlInspectAside, stmtCount, sqlInspectAsideOldest},
 		} {
 			d := store.QueueDepth{Name: q.name}
@@ -64,6 +65,11 @@ func (s *Store) Inspect(ctx context.Context, now omni.Millis) (store.Inspection,
 			d.Oldest = omni.Millis(oldest)
 			r.Queues = append(r.Queues, d)
 		}
+		lag, err := queryOne(ctx, c, sqlSearchLag, scanInt)
+		if err != nil {
+			return r, err
+		}
+		r.Queues = append(r.Queues, store.QueueDepth{Name: "search", Depth: int(min(max(lag, 0), store.MostCounted))})
 		if r.Expired, err = count(ctx, c, sqlInspectExpired, int64(now), store.MostCounted); err != nil {
 			return r, err
 		}

@@ -240,6 +240,9 @@ const (
 	sqlInspectMedia
 	sqlInspectMediaFailed
 	sqlInspectMediaOldest
+	sqlInspectDeliveries
+	sqlInspectDeliveriesFailed
+	sqlInspectDeliveriesOldest
 	sqlInspectAside
 	sqlInspectAsideOldest
 	sqlInspectExpired
@@ -667,6 +670,10 @@ var statements = withRecords([stmtCount]string{
 	sqlInspectMediaFailed: `SELECT count(*) FROM (SELECT 1 FROM pending_media WHERE not_before > 0 LIMIT ?1)`,
 	sqlInspectMediaOldest: `SELECT coalesce(json_extract(CAST(m.doc AS TEXT), '$.createdAt'), 0) FROM messages m
 		WHERE m.seq = (SELECT min(seq) FROM (SELECT seq FROM pending_media WHERE not_before >= 0 LIMIT 100000))`,
+	sqlInspectDeliveries:       `SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE state = 'pending' AND not_before >= 0 LIMIT ?1)`,
+	sqlInspectDeliveriesFailed: `SELECT count(*) FROM (SELECT 1 FROM webhook_deliveries WHERE state = 'pending' AND not_before > 0 LIMIT ?1)`,
+	sqlInspectDeliveriesOldest: `SELECT coalesce(min(created_at), 0)
+		FROM (SELECT created_at FROM webhook_deliveries WHERE state = 'pending' AND not_before >= 0 LIMIT 10000)`,
 	sqlInspectAside:       `SELECT count(*) FROM (SELECT 1 FROM set_aside WHERE expires_at > 0 LIMIT ?1)`,
 	sqlInspectAsideOldest: `SELECT at FROM set_aside WHERE expires_at > 0 ORDER BY expires_at LIMIT 1`,
 	sqlInspectExpired: `SELECT (SELECT count(*) FROM (SELECT 1 FROM sessions WHERE expires_at <= ?1 LIMIT ?2))

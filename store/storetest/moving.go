@@ -16,6 +16,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -392,7 +393,7 @@ func storesAreInspected(t *testing.T, s store.Store) {
 		}
 		return m
 	}
-	for _, name := range []string{"inbox", "outbox", "media", "set_aside"} {
+	for _, name := range []string{"inbox", "outbox", "media", "deliveries", "set_aside", "search"} {
 		require.Equal(t, map[string]store.QueueDepth{name: {Name: name}}[name], depth(r)[name])
 	}
 
@@ -405,6 +406,9 @@ func storesAreInspected(t *testing.T, s store.Store) {
 	require.NoError(t, s.PutInbox(ctx, retried, w.inboxRecord(2), w.inboxRecord(3)))
 	require.NoError(t, s.RetryInbox(ctx, retried.ID, 1, base+1000, "x"))
 	require.NoError(t, s.PutAside(ctx, store.SetAside{Record: w.inboxRecord(4), Reason: store.SetAsidePoison, At: base + 7, ExpiresAt: base * 2}))
+	failed, sent := w.delivery("hook", base+1), w.delivery("hook", base)
+	failed.NotBefore, sent.State = base+1000, omni.DeliveryDelivered
+	require.NoError(t, s.PutDeliveries(ctx, w.tenant, w.delivery("hook", base+2), failed, sent))
 	session := omni.Session{ID: omni.NewID(), OrganisationID: w.org.ID, UserID: w.user.ID, RefreshHash: "h", CreatedAt: base, ExpiresAt: base + 5}
 	require.NoError(t, s.CreateSession(ctx, w.tenant, session))
 	held, err := s.AcquireLock(ctx, "inbox/1", "node", base, 15_000_000_000)
@@ -419,13 +423,16 @@ func storesAreInspected(t *testing.T, s store.Store) {
 	require.Equal(t, store.QueueDepth{Name: "inbox", Depth: 3, Failed: 1, Oldest: base}, got["inbox"])
 	require.Equal(t, store.QueueDepth{Name: "outbox", Depth: 2, Failed: 1, Oldest: base + 20}, got["outbox"])
 	require.Equal(t, store.QueueDepth{Name: "media", Depth: 2, Oldest: base + 20}, got["media"])
+	require.Equal(t, store.QueueDepth{Name: "deliveries", Depth: 2, Failed: 1, Oldest: base + 1}, got["deliveries"])
 	require.Equal(t, store.QueueDepth{Name: "set_aside", Depth: 1, Oldest: base + 7}, got["set_aside"])
 	require.Equal(t, 1, r.Expired)
 	require.Equal(t, []omni.MessageQueueLock{held}, r.Leases)
 	_, err = s.Sweep(ctx, base+10)
 	require.NoError(t, err)
-	r, err = s.Inspect(ctx, base+10)
-	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		r, err = s.Inspect(ctx, base+10)
+		return err == nil && depth(r)["search"] == store.QueueDepth{Name: "search"}
+	}, 10*time.Second, 10*time.Millisecond, "messages are in the index")
 	require.Zero(t, r.Expired)
 }
 
