@@ -32,6 +32,7 @@ type Conn struct {
 	owner   string // whose limit it counts against; guarded by hub.mu
 	ws      *websocket.Conn
 	sock    *sock
+	flusher *flusher
 	timer   *time.Timer
 	limit   bucket         // used by the reader alone
 	work    sync.WaitGroup // writer and commands

@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,9 +199,11 @@ type Hub struct {
 	idleMu sync.Mutex
 	idle   map[*topic]struct{}
 
-	beats beats
-	out   outbox
-	told  Position // of the last entry of controlTopic; of controlled alone
+	beats    beats
+	out      outbox
+	flushers []flusher
+	turn     atomic.Uint32 // of the flushers
+	told     Position      // of the last entry of controlTopic; of controlled alone
 }
 
 type hubState int
@@ -228,6 +231,10 @@ func New(bus Bus, o Options) (*Hub, error) {
 	for i := range h.shards {
 		h.shards[i].topics = map[string]*topic{}
 	}
+	h.flushers = make([]flusher, runtime.GOMAXPROCS(0))
+	for i := range h.flushers {
+		h.flushers[i].wake = make(chan struct{}, 1)
+	}
 	h.beats.wake = make(chan struct{}, 1)
 	h.out = outbox{limit: o.PendingPublishes, waiting: map[string]int{}, wake: make(chan struct{}, 1)}
 	return h, nil
@@ -254,6 +261,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	h.loops.Go(h.beatLoop)
 	h.loops.Go(h.janitorLoop)
 	h.loops.Go(h.outboxLoop)
+	for i := range h.flushers {
+		h.loops.Go(func() { h.flushLoop(&h.flushers[i]) })
+	}
 	return nil
 }
 
@@ -369,7 +379,7 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o AcceptOptions) er
 	if !offers(r.Header, wire.Subprotocol) {
 		return h.refuse(w, http.StatusBadRequest, omni.Problemf(omni.ErrInvalid, "the client must offer the subprotocol %s", wire.Subprotocol))
 	}
-	c := &Conn{hub: h, id: omni.NewID(), handler: o.Handler, held: true, peer: Peer{Address: o.Address, UserAgent: strings.Clone(r.UserAgent())}}
+	c := &Conn{hub: h, flusher: h.nextFlusher(), id: omni.NewID(), handler: o.Handler, held: true, peer: Peer{Address: o.Address, UserAgent: strings.Clone(r.UserAgent())}}
 	if len(origins) == 1 {
 		c.peer.Origin = strings.Clone(origins[0])
 	}
@@ -394,6 +404,10 @@ func (h *Hub) Accept(w http.ResponseWriter, r *http.Request, o AcceptOptions) er
 	h.n.accepted.Add(1)
 	c.start(ws, hj.sock)
 	return nil
+}
+
+func (h *Hub) nextFlusher() *flusher {
+	return &h.flushers[int(h.turn.Add(1))%len(h.flushers)]
 }
 
 func (h *Hub) refuse(w http.ResponseWriter, status int, err error) error {

@@ -17,6 +17,7 @@ import (
 type sock struct {
 	net.Conn
 	timeout time.Duration // for each write
+	try     trier         // nil: every write may wait
 	early   []byte        // what the client sent behind its handshake
 
 	seen     atomic.Int64 // when bytes came last, Unix nanoseconds
@@ -24,6 +25,11 @@ type sock struct {
 
 	mu        sync.Mutex // one writer at a time
 	closeSent bool
+}
+
+// trier writes what a socket takes at once, which may be nothing, and never waits.
+type trier interface {
+	TryWrite(b []byte) (n int, err error)
 }
 
 // Sizes of the buffers between coder/websocket and the socket: frames' heads and small commands in, close frames out.
@@ -91,13 +97,55 @@ func (s *sock) write(frames []byte, last bool) error {
 		return nil
 	}
 	s.closeSent = last
+	return s.writeNow(frames)
+}
+
+// writeNow is write with mu held.
+func (s *sock) writeNow(b []byte) error {
 	if err := s.SetWriteDeadline(time.Now().Add(s.timeout)); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	if _, err := s.Conn.Write(frames); err != nil {
+	if _, err := s.Conn.Write(b); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if s.try == nil {
+		return nil
+	}
+	if err := s.SetWriteDeadline(time.Time{}); err != nil { // or tryWrite fails when it has passed
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
+}
+
+// tryWrite is write without waiting. What it gives back has to be handed to writeRest, with locked.
+func (s *sock) tryWrite(frames []byte, last bool) (rest []byte, locked bool, err error) {
+	if !s.mu.TryLock() {
+		return frames, false, nil
+	}
+	if s.closeSent {
+		s.mu.Unlock()
+		return nil, false, nil
+	}
+	s.closeSent = last
+	n, err := s.try.TryWrite(frames)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, false, fmt.Errorf("write: %w", err)
+	}
+	if n < len(frames) {
+		return frames[n:], true, nil // nobody else may write into the middle of a frame
+	}
+	s.mu.Unlock()
+	return nil, false, nil
+}
+
+// writeRest writes what tryWrite gave back.
+func (s *sock) writeRest(rest []byte, last, locked bool) error {
+	if !locked {
+		return s.write(rest, last)
+	}
+	defer s.mu.Unlock()
+	return s.writeNow(rest)
 }
 
 // hijack gives coder/websocket a connection with small buffers instead of net/http's. It finds the Hijacker behind
@@ -129,7 +177,7 @@ func (h *hijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("hijack: %w", err)
 	}
-	h.sock = &sock{Conn: conn, timeout: h.timeout}
+	h.sock = &sock{Conn: conn, timeout: h.timeout, try: newTrier(conn)}
 	h.sock.seen.Store(time.Now().UnixNano())
 	if n := rw.Reader.Buffered(); n > 0 {
 		b, _ := rw.Peek(n) // what is buffered can be peeked

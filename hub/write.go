@@ -39,8 +39,10 @@ func (c *Conn) wakeWriter() {
 		return
 	}
 	c.writing = true
-	c.work.Add(1) // not Go: this is done for every event, and must not allocate more than the goroutine
-	go c.writeLoop()
+	c.work.Add(1) // not Go: this is done for every event, and must not allocate
+	if c.sock.try == nil || !c.flusher.add(c) {
+		go c.writeLoop()
+	}
 }
 
 // scratch is what a writer works with.
@@ -51,7 +53,7 @@ type scratch struct {
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// writeLoop writes until nothing waits.
+// writeLoop writes until nothing waits. It may wait for the client.
 func (c *Conn) writeLoop() {
 	defer c.work.Done()
 	tmp := scratches.Get().(*scratch)
@@ -61,17 +63,22 @@ func (c *Conn) writeLoop() {
 		if !ok {
 			return
 		}
-		err := c.send(out, tmp)
+		err := c.sock.write(c.frames(out, tmp), out.closeWith != nil)
 		clear(tmp.batch[:len(out.messages)])
 		if err != nil {
-			c.mu.Lock()
-			c.dead, c.writing = true, false
-			c.dropQueue()
-			c.mu.Unlock()
-			c.cut()
+			c.fail()
 			return
 		}
 	}
+}
+
+// fail ends a connection that cannot be written to.
+func (c *Conn) fail() {
+	c.mu.Lock()
+	c.dead, c.writing = true, false
+	c.dropQueue()
+	c.mu.Unlock()
+	c.cut()
 }
 
 // outgoingFrames is what one write takes.
@@ -142,13 +149,13 @@ func (o *outgoingFrames) fill(from []*message) []*message {
 	return nil
 }
 
-// send writes o in one write.
-func (c *Conn) send(o outgoingFrames, tmp *scratch) error {
+// frames makes of o what one write takes. It may be in tmp.
+func (c *Conn) frames(o outgoingFrames, tmp *scratch) []byte {
 	n := len(o.messages)
 	c.hub.n.delivered.Add(uint64(n))
 	c.hub.n.writes.Add(1)
 	if n == 1 && o.pong == nil && !o.ping && o.closeWith == nil {
-		return c.sock.write(o.messages[0].frame, false)
+		return o.messages[0].frame
 	}
 	b := tmp.frame[:0]
 	if o.pong != nil {
@@ -170,5 +177,5 @@ func (c *Conn) send(o outgoingFrames, tmp *scratch) error {
 		b = appendControl(b, finClose, o.closeWith)
 	}
 	tmp.frame = b
-	return c.sock.write(b, o.closeWith != nil)
+	return b
 }
