@@ -26,6 +26,7 @@ GO_TEST     := go test -race -shuffle=on -timeout $(TESTTIMEOUT) $(TESTFLAGS)
 FUZZTIME    ?= 30s
 BENCH       ?= .
 BENCHTIME   ?= 1s
+HUB         ?= .
 SOAKMINUTES ?= 60
 OUTAGE      ?= 10m
 
@@ -174,6 +175,10 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s); `make test` runs their seeds
 bench: web ## Run the benchmarks of the packages, then the load figures of the whole program
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -p 1 -timeout 60m $$(go list ./... | grep -v /e2e)
 	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -timeout 60m -v ./e2e/load/...
+
+.PHONY: bench-hub
+bench-hub: web ## Measure the hub's figures, H1 to H9 (HUB='fanout/redis' measures one of them)
+	go test -run '^$$' -bench '^BenchmarkHub$$/$(HUB)' -benchtime 1x -timeout 60m -v ./e2e/load
 
 .PHONY: outage
 outage: web ## Run the tests of outages with OUTAGE (10m) instead of seconds without the store

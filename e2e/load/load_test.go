@@ -1,7 +1,15 @@
-// Package load measures the whole program: signed webhooks, the way to an agent's socket, start and memory.
+// Package load measures the whole program: signed webhooks, the way to an agent's socket, start and memory. And it
+// measures the hub: idle connections, fan-out, bursts, topics of one's own, returning clients, and all of it mixed in
+// the whole program.
 //
-// The program has one core, the load another, where the machine has two and taskset. Run it by `make bench` on a
-// machine that does nothing else; docs/performance.md holds what came of it and under which conditions.
+// The program has one core, the load another, where the machine has two and taskset. Run it by `make bench`, or `make
+// bench-hub` for the hub alone, on a machine that does nothing else; docs/performance.md says how one scenario is run,
+// and holds what came of it and under which conditions. All is on loopback and bounded in time: no scenario of the hub
+// takes much more than half a minute.
+//
+// For the hub's figures this binary is run once more, as a server that has the real hub on a real bus, checks a token
+// at connect and publishes what it is told to over HTTP. The clients are raw sockets in one goroutine. A figure counts
+// from the moment that an event was due, whatever the load and the server were doing.
 package load_test
 
 import (
@@ -26,12 +34,30 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"omniservice/e2e"
 	"omniservice/omni/wire"
 )
 
-func TestMain(m *testing.M) { os.Exit(e2e.Main(m)) }
+type tests struct{ *testing.M }
+
+func (m tests) Run() int {
+	code := e2e.Main(m.M)
+	board.table(os.Stdout)
+	return code
+}
+
+func TestMain(m *testing.M) {
+	if config := os.Getenv(serverEnv); config != "" {
+		if err := hubServer(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(tests{m})
+}
 
 const (
 	contacts  = 1000
@@ -85,9 +111,14 @@ type connection struct {
 
 func dial(b *testing.B, d *e2e.Desk) *connection {
 	b.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL, "http://")) //nolint:noctx // loopback
-	require.NoError(b, err)
-	b.Cleanup(func() { _ = conn.Close() })
+	return dialTo(b, strings.TrimPrefix(d.URL, "http://"))
+}
+
+func dialTo(tb testing.TB, addr string) *connection {
+	tb.Helper()
+	conn, err := net.Dial("tcp", addr) //nolint:noctx // loopback
+	require.NoError(tb, err)
+	tb.Cleanup(func() { _ = conn.Close() })
 	return &connection{conn: conn, r: bufio.NewReader(conn)}
 }
 
@@ -121,7 +152,7 @@ func (c *connection) post(request []byte) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("a webhook was not taken")
+		return fmt.Errorf("not taken: %s", bytes.TrimSpace(status))
 	}
 	return nil
 }
