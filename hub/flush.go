@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -48,6 +49,7 @@ func (h *Hub) flushLoop(f *flusher) {
 	tmp := new(scratch)
 	var due []*Conn
 	for {
+		runtime.Gosched() // whoever has more to hand out does it first, so that it shares a frame
 		due = f.take(due)
 		for _, c := range due {
 			c.flush(tmp)
