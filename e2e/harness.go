@@ -67,6 +67,9 @@ type System struct {
 	http  *http.Client
 	clock atomic.Int64 // nanoseconds that the program's clock is ahead
 	proc  *process
+
+	protocolOnce sync.Once
+	protocolDoc  *Protocol
 }
 
 func (s *System) level() string {

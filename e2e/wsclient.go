@@ -58,6 +58,7 @@ type Client struct {
 	repeated int      // durable events that came twice
 	gaps     []string // where an offset was left out
 	err      error    // why the reader ended
+	checker  *checker // of every frame, against the AsyncAPI document
 }
 
 // Dialing says how to connect. The zero value connects an agent at the beginning.
@@ -100,6 +101,7 @@ func (s *System) Open(t testing.TB, d Dialing) (*Client, *http.Response, error) 
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
 	defer cancel()
+	protocol := s.protocol(t)
 	conn, res, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.URL, "http")+d.Path, &websocket.DialOptions{
 		HTTPClient: &http.Client{Transport: s.http.Transport}, HTTPHeader: header, Subprotocols: []string{d.Subprotocol},
 	})
@@ -110,13 +112,16 @@ func (s *System) Open(t testing.TB, d Dialing) (*Client, *http.Response, error) 
 	readCtx, stop := context.WithCancel(t.Context())
 	c := &Client{
 		conn: conn, stop: stop, done: make(chan struct{}), changed: make(chan struct{}),
-		replies: map[int64]Frame{}, pos: map[string]wire.TopicPosition{},
+		replies: map[int64]Frame{}, pos: map[string]wire.TopicPosition{}, checker: newChecker(protocol, d.Path),
 	}
 	for _, p := range d.Connect.Resume {
 		c.pos[p.Topic] = p
 	}
 	go c.read(readCtx)
-	t.Cleanup(c.Cut)
+	t.Cleanup(func() {
+		c.Cut()
+		require.Empty(t, c.checker.wrong, "frames are not as the AsyncAPI document says")
+	})
 	return c, res, nil
 }
 
@@ -165,6 +170,7 @@ func (c *Client) read(ctx context.Context) {
 				f = Frame{Type: "not JSON: " + string(line)}
 			}
 			f.Received = now
+			c.checker.got(f, line)
 			c.take(f)
 		}
 		c.wake()
@@ -243,6 +249,9 @@ func (c *Client) Start(t testing.TB, typ string, data any) int64 {
 	c.mu.Unlock()
 	b, err := json.Marshal(wire.Command{ID: id, Type: typ, Data: d})
 	require.NoError(t, err)
+	c.mu.Lock()
+	c.checker.sent[id] = b
+	c.mu.Unlock()
 	require.NoError(t, c.Raw(websocket.MessageText, b), "%s", typ)
 	return id
 }

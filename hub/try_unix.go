@@ -56,7 +56,7 @@ func (t *rawTrier) TryWrite(b []byte) (n int, err error) {
 func (t *rawTrier) write(fd uintptr) bool {
 	for {
 		t.n, t.err = syscall.Write(int(fd), t.b)
-		if t.err != syscall.EINTR {              //nolint:errorlint // it is what the system said
+		if t.err != syscall.EINTR { //nolint:errorlint // it is what the system said
 			return true
 		}
 	}

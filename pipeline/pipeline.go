@@ -152,6 +152,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return p.sweep(ctx) })
+	g.Go(func() error { return p.keepChanges(ctx) })
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	return g.Wait()
@@ -181,6 +182,26 @@ func (p *Pipeline) sweep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
+		}
+	}
+}
+
+// settleEvery is how often changes are numbered that nobody has asked for yet.
+const settleEvery = 30 * time.Second
+
+// keepChanges keeps the store's changes quick to tell (see store.Changes). Whoever asks for them does the same, so nothing rests
+// on this.
+func (p *Pipeline) keepChanges(ctx context.Context) error {
+	t := time.NewTicker(settleEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		if _, err := p.store.SettleChanges(ctx); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "settle changes", "err", err)
 		}
 	}
 }

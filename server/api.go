@@ -92,6 +92,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiInteractions()
 	s.apiMessages()
 	s.apiSearch()
+	s.apiSync()
 	s.apiAudit()
 	s.apiLiveChat()
 }

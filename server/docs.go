@@ -22,7 +22,8 @@ code{font:14px ui-monospace,monospace}
 </style>
 <h1>REST and sockets of omniservice</h1>
 <p>The whole description is an OpenAPI 3.1 document: <a href="/docs/openapi.yaml">openapi.yaml</a>, <a href="/docs/openapi.json">openapi.json</a>.
-Errors are <code>application/problem+json</code> with a <code>code</code>. Socket commands (WS) go over <code>/ws</code> and <code>/livechat/ws</code>, subprotocol <code>omni.v1</code>.</p>
+Errors are <code>application/problem+json</code> with a <code>code</code>. Socket commands (WS) go over <code>/ws</code> and <code>/livechat/ws</code>, subprotocol <code>omni.v1</code>;
+an AsyncAPI 3 document describes them: <a href="/docs/asyncapi.yaml">asyncapi.yaml</a>, <a href="/docs/asyncapi.json">asyncapi.json</a>.</p>
 <table><thead><tr><th>Method<th>Path<th>What<th>Who</thead><tbody>
 {{range .}}<tr><td><code>{{.Method}}</code><td><code>{{.Path}}</code><td>{{.Summary}}<td>{{.Roles}}
 {{end}}</tbody></table></html>
@@ -38,7 +39,7 @@ func (s *Server) buildDocs(g *gin.RouterGroup) {
 		return func(c *gin.Context) {
 			body, err := render()
 			if err != nil {
-				s.writeProblem(c, fmt.Errorf("render the OpenAPI document: %w", err))
+				s.writeProblem(c, fmt.Errorf("render a document: %w", err))
 				return
 			}
 			c.Header("Cache-Control", cacheNever)
@@ -47,6 +48,8 @@ func (s *Server) buildDocs(g *gin.RouterGroup) {
 	}
 	g.GET("/docs/openapi.json", serve("application/openapi+json", doc.MarshalJSON))
 	g.GET("/docs/openapi.yaml", serve("application/openapi+yaml", doc.YAML))
+	g.GET("/docs/asyncapi.json", serve("application/json", s.asyncAPI))
+	g.GET("/docs/asyncapi.yaml", serve("application/yaml", s.asyncAPIYAML))
 	html := serve("text/html; charset=utf-8", func() ([]byte, error) {
 		var page bytes.Buffer
 		err := docsPage.Execute(&page, s.docsRows())

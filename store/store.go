@@ -64,6 +64,7 @@ type Store interface {
 	Rules
 	Files
 	Search
+	Changes
 	Moving
 
 	// Sweep removes what has passed its end date: sessions, one-time tokens, idempotency keys, early statuses,

@@ -42,6 +42,7 @@ var Roles = map[string][]omni.Role{
 	"interaction-assign": staff, "interaction-read": staff, "interaction-typing": staff,
 	"message-send": staff, "message-get": staff,
 	"search":     staff,
+	"sync":       staff,
 	"audit-list": admins,
 
 	"livechat-widget":        everyone,

@@ -873,6 +873,24 @@ func (s *Store) SearchContacts(ctx context.Context, a1 omni.Tenant, a2 store.Con
 	return r0, r1
 }
 
+// ChangedSince implements store.Store.
+func (s *Store) ChangedSince(ctx context.Context, a1 omni.Tenant, a2 store.ChangeQuery) (r0 store.Changed, r1 error) {
+	r1 = s.around(ctx, "ChangedSince", func(ctx context.Context) (err error) {
+		r0, err = s.Store.ChangedSince(ctx, a1, a2)
+		return err
+	})
+	return r0, r1
+}
+
+// SettleChanges implements store.Store.
+func (s *Store) SettleChanges(ctx context.Context) (r0 int, r1 error) {
+	r1 = s.around(ctx, "SettleChanges", func(ctx context.Context) (err error) {
+		r0, err = s.Store.SettleChanges(ctx)
+		return err
+	})
+	return r0, r1
+}
+
 // Dump implements store.Store.
 func (s *Store) Dump(ctx context.Context, a1 store.Position, a2 int) (r0 []store.Record, r1 store.Position, r2 error) {
 	r2 = s.around(ctx, "Dump", func(ctx context.Context) (err error) {

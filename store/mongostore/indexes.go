@@ -40,6 +40,7 @@ const (
 	collInbox         = "inbox"
 	collAside         = "set_aside"
 	collFragments     = "fragments"
+	collChanges       = "changes"
 )
 
 // fieldEnd is when a document may go: a date, because expiry by the server goes by dates. Sweep goes by it too.
@@ -158,6 +159,7 @@ var baseSchema = []collection{
 	{name: collAudit, holds: "an audit record", shardKey: byOrganisation, indexes: []index{
 		{keys: ascending(fieldOrg, "at", "_id"), serves: "AuditRecords"},
 	}},
+	{name: collChanges, holds: "the number of the newest change, and what it was at some minutes"},
 	{name: collPings, holds: "what Ping writes to: one document"},
 	{name: collMarkers, holds: "what the program remembers of the store itself, by its name"},
 	{name: collMigrations, holds: "a migration that was applied, under its number"},

@@ -30,10 +30,13 @@ type interactionDoc struct {
 	Org       string `bson:"organisationId"`
 	Slot      string `bson:"slot"`
 	LastOrder int64  `bson:"lastOrder"` // messageDoc.Order of the newest message
+
+	News    string `bson:"news,omitempty"`    // see changes.go
+	Changed int64  `bson:"changed,omitempty"` // number of the newest change; 0: none yet
 }
 
 func newInteractionDoc(i omni.Interaction) interactionDoc {
-	return interactionDoc{Interaction: i, Org: i.Tenant.OrganisationID, Slot: slotOf(i.ID, i.State)}
+	return interactionDoc{Interaction: i, Org: i.Tenant.OrganisationID, Slot: slotOf(i.ID, i.State), News: omni.NewID()}
 }
 
 func slotOf(id string, state omni.InteractionState) string {
@@ -59,6 +62,7 @@ var interactionColls = []collection{
 			serves: "ListInteractions and CountInteractions of an owner",
 		},
 		{keys: ascending(fieldOrg, "contactId", "state", "lastMessageAt", "_id"), serves: "ListInteractions of a contact"},
+		changedIndex, newsIndex,
 	}},
 }
 
@@ -109,7 +113,7 @@ func (s *Store) openInteraction(ctx context.Context, t omni.Tenant, want omni.In
 		i, err = after[omni.Interaction](ctx, c,
 			with(named(t, old.ID), bson.E{Key: "version", Value: old.Version}),
 			bson.D{
-				{Key: "$set", Value: bson.D{{Key: "state", Value: omni.InteractionOpen}, {Key: fieldSlot, Value: ""}}},
+				{Key: "$set", Value: bson.D{{Key: "state", Value: omni.InteractionOpen}, {Key: fieldSlot, Value: ""}, news()}},
 				{Key: "$unset", Value: bson.D{{Key: "resolvedAt", Value: ""}, {Key: "resolvedBy", Value: ""}}},
 				{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}},
 			})
@@ -178,7 +182,7 @@ func (s *Store) ChangeInteraction(ctx context.Context, t omni.Tenant, id string,
 }
 
 func changeUpdate(id string, c store.InteractionChange) bson.D {
-	var fields bson.D
+	fields := bson.D{news()}
 	if c.Owner != nil {
 		fields = append(fields, bson.E{Key: "owner", Value: *c.Owner})
 	}
@@ -197,10 +201,7 @@ func changeUpdate(id string, c store.InteractionChange) bson.D {
 	if c.ResolvedBy != nil {
 		fields = append(fields, bson.E{Key: "resolvedBy", Value: *c.ResolvedBy})
 	}
-	update := bson.D{{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}}
-	if len(fields) > 0 {
-		update = append(update, bson.E{Key: "$set", Value: fields})
-	}
+	update := bson.D{{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}, {Key: "$set", Value: fields}}
 	if c.LabelIDs != nil && len(*c.LabelIDs) == 0 {
 		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "labelIds", Value: ""}}})
 	}
@@ -244,7 +245,7 @@ func (s *Store) markRead(ctx context.Context, t omni.Tenant, id string, by omni.
 	if seq <= mark {
 		return i, false, nil
 	}
-	update := set(bson.E{Key: field, Value: seq})
+	update := set(bson.E{Key: field, Value: seq}, news())
 	if by == omni.SenderUser {
 		n, err := s.coll(collMessages).CountDocuments(ctx, of(t, bson.E{Key: "interactionId", Value: id},
 			bson.E{Key: "sequence", Value: bson.D{{Key: "$gt", Value: mark}, {Key: "$lte", Value: seq}}},

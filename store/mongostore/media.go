@@ -83,7 +83,7 @@ func (s *Store) SetMedia(ctx context.Context, t omni.Tenant, messageID string, i
 			var fields bson.D
 			if ref.State != omni.MediaPending {
 				d.Payload = withFile(d.Payload, index, ref)
-				fields = append(fields, bson.E{Key: "payload", Value: d.Payload}, bson.E{Key: fieldTerms, Value: messageTerms(d.ServiceMessage)})
+				fields = append(fields, bson.E{Key: "payload", Value: d.Payload}, bson.E{Key: fieldTerms, Value: messageTerms(d.ServiceMessage)}, news())
 			}
 			var update bson.D
 			if len(next.Files) == 0 {

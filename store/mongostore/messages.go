@@ -45,6 +45,9 @@ type messageDoc struct {
 
 	Outbox *outboxState `bson:"outbox,omitempty"` // set while the message waits to go out
 	Fetch  *fetchState  `bson:"fetch,omitempty"`  // set while files of it wait to be fetched
+
+	News    string `bson:"news,omitempty"`    // see changes.go
+	Changed int64  `bson:"changed,omitempty"` // number of the newest change; 0: none yet
 }
 
 // carrierKey is what is unique of a message in its channel.
@@ -65,7 +68,7 @@ func newMessageDoc(m omni.ServiceMessage, order int64) messageDoc {
 	d := messageDoc{
 		ServiceMessage: m, Org: m.Tenant.OrganisationID, CarrierKey: carrierKey(m.ID, m.CarrierMessageID),
 		ClientKey: clientKey(m.ID, m.ClientID), StatusRank: m.Status.Rank(), Order: order,
-		WrittenAt: cmp.Or(m.CreatedAt, m.ReceivedAt), Terms: messageTerms(m),
+		WrittenAt: cmp.Or(m.CreatedAt, m.ReceivedAt), Terms: messageTerms(m), News: omni.NewID(),
 	}
 	if m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat {
 		d.Outbox = &outboxState{Partition: store.OutboxPartition(m), Recipient: recipientOf(m), Order: order}
@@ -106,6 +109,7 @@ var messageColls = []collection{
 			keys: ascending("outbox.recipient", "outbox.order", "outbox.at"), sparse: true,
 			serves: "PendingOutbox: the oldest of a recipient",
 		},
+		changedIndex, newsIndex,
 		{
 			keys: ascending("fetch.partition", "fetch.at", "fetch.order"), sparse: true,
 			serves: "PendingMedia, NextMedia",
@@ -295,6 +299,7 @@ func (s *Store) foldIn(ctx context.Context, t omni.Tenant, i interactionDoc, nex
 			{Key: "lastDirection", Value: i.LastDirection},
 			{Key: "lastInboundAt", Value: i.LastInboundAt},
 			{Key: "waitingSince", Value: i.WaitingSince},
+			news(),
 		}},
 		{Key: "$inc", Value: bson.D{{Key: "unread", Value: unread}}},
 	})
@@ -383,6 +388,7 @@ func statusUpdate(d omni.DeliveryStatus) (lower bson.E, fields bson.D, push bson
 		{Key: "statusAt", Value: cmp.Or(d.OccurredAt, d.ReceivedAt)},
 		{Key: "reason", Value: d.Reason},
 		{Key: "errorCode", Value: d.ErrorCode},
+		news(),
 	}
 	return lower, fields, bson.E{Key: "$push", Value: bson.D{{Key: "statusHistory", Value: d}}}
 }

@@ -115,7 +115,7 @@ func loadMessages(ctx context.Context, s *Store, rs []store.Record) (func() erro
 			order := cmp.Or(there[v.ID].Order, first+int64(n))
 			writes = append(writes, put(named(v.Tenant, v.ID), loadedMessage(v, order)))
 			raises = append(raises, mongo.NewUpdateOneModel().SetFilter(named(v.Tenant, v.InteractionID)).
-				SetUpdate(bson.D{{Key: "$max", Value: bson.D{{Key: "lastSequence", Value: v.Sequence}, {Key: "lastOrder", Value: order}}}}))
+				SetUpdate(bson.D{{Key: "$max", Value: bson.D{{Key: "lastSequence", Value: v.Sequence}, {Key: "lastOrder", Value: order}}}, {Key: "$set", Value: bson.D{news()}}}))
 		}
 		if _, err := s.coll(collMessages).BulkWrite(ctx, writes); err != nil {
 			return err

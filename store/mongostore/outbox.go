@@ -283,7 +283,7 @@ func (s *Store) storeSent(ctx context.Context, t omni.Tenant, id, carrierID stri
 	if errors.Is(err, mongo.ErrNoDocuments) {
 		m, err = one[omni.ServiceMessage](ctx, c, named(t, id))
 		if err == nil && segments > 0 && m.Segments != segments {
-			m, err = after[omni.ServiceMessage](ctx, c, named(t, id), set(bson.E{Key: "segments", Value: segments}))
+			m, err = after[omni.ServiceMessage](ctx, c, named(t, id), set(bson.E{Key: "segments", Value: segments}, news()))
 		}
 	}
 	if err != nil || carrierID == "" {
@@ -322,7 +322,7 @@ func (s *Store) MarkRetry(ctx context.Context, t omni.Tenant, messageID string, 
 			var update bson.D
 			// The status stays queued; agents see from reason and history why it has not gone. The same again adds nothing.
 			if m.Reason != d.Reason || m.ErrorCode != d.ErrorCode {
-				fields = append(fields, bson.E{Key: "reason", Value: d.Reason}, bson.E{Key: "errorCode", Value: d.ErrorCode})
+				fields = append(fields, bson.E{Key: "reason", Value: d.Reason}, bson.E{Key: "errorCode", Value: d.ErrorCode}, news())
 				update = bson.D{{Key: "$push", Value: bson.D{{Key: "statusHistory", Value: d}}}}
 			}
 			res, err := c.UpdateOne(ctx, with(inOutbox(t, messageID), bson.E{Key: "outbox.attempts", Value: m.Outbox.Attempts}),

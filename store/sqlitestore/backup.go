@@ -53,7 +53,26 @@ func Backup(ctx context.Context, from, to string) (err error) {
 	if err := c.sql.Raw(func(driver any) error { return copyPages(ctx, driver, to) }); err != nil {
 		return fail(err)
 	}
+	if err := newHistory(ctx, to); err != nil {
+		return fail(err)
+	}
 	return syncFile(to)
+}
+
+// newHistory says of a copy that the numbers of its changes go on otherwise than those of the original.
+func newHistory(ctx context.Context, path string) (err error) {
+	var s Store
+	defer func() { err = errors.Join(err, s.closeConns()) }()
+	c, err := s.connect(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	version, err := queryOne(ctx, c, sqlSchemaVersion, scanInt)
+	if err != nil || version < changesSince {
+		return err
+	}
+	_, err = c.exec(ctx, sqlChangeHistory)
+	return err
 }
 
 func copyPages(ctx context.Context, driver any, to string) error {

@@ -147,6 +147,12 @@ const (
 	sqlMediaRetry
 	sqlMediaNext
 
+	sqlChangeState
+	sqlChangeMark
+	sqlChangeHistory
+	sqlChangedInteractions
+	sqlChangedMessages
+
 	sqlSearchMessages
 	sqlSearchContacts
 	sqlSearchTimesFrom
@@ -412,6 +418,15 @@ var statements = withRecords([stmtCount]string{
 		AND group_id IN (SELECT value FROM json_each(?2)) AND state = 'open' AND owner_type = 'Group' LIMIT 100)`,
 	sqlCountAll: `SELECT count(*) FROM (SELECT 1 FROM interactions WHERE org = ?1
 		AND group_id IN (SELECT value FROM json_each(?2)) AND state = 'open' LIMIT 100)`,
+
+	sqlChangeState:   `SELECT n, history FROM change_state WHERE id = 1`,
+	sqlChangeMark:    `SELECT n FROM change_marks WHERE minute <= ?1 ORDER BY minute DESC LIMIT 1`,
+	sqlChangeHistory: `UPDATE change_state SET history = lower(hex(randomblob(8))) WHERE id = 1`,
+	sqlChangedInteractions: `SELECT changed, group_id IN (SELECT value FROM json_each(?4)), ` + interactionCols + ` FROM interactions
+		WHERE org = ?1 AND changed > ?2 ORDER BY changed LIMIT ?3`,
+	sqlChangedMessages: `SELECT m.changed, i.group_id IN (SELECT value FROM json_each(?4)), ` + columnsOf("m", messageCols) + `
+		FROM messages m CROSS JOIN interactions i ON i.id = m.interaction_id
+		WHERE m.org = ?1 AND m.changed > ?2 ORDER BY m.changed LIMIT ?3`,
 
 	// Nothing is inserted if the interaction is not there, or if the message is.
 	sqlMessageInsert: `INSERT INTO messages (id, org, interaction_id, sequence, direction, channel_id, carrier_id, client_id, segments,

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"slices"
 	"testing"
@@ -46,7 +47,8 @@ var isolation = map[string]struct {
 	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
 	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
-	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
+	"SettleChanges": {want: noTenant},
+	"Sweep":         {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
 	"SearchMessages": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		l, err := s.SearchMessages(ctx, x.t, store.MessageSearch{Query: "secret", GroupIDs: []string{x.a.group.ID}}, store.Page{})
@@ -231,6 +233,17 @@ var isolation = map[string]struct {
 			all = append(all, l.Items...)
 		}
 		return all, nil
+	}},
+	"ChangedSince": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		theirs, err := s.ChangedSince(ctx, x.a.tenant, store.ChangeQuery{GroupIDs: []string{x.a.group.ID}})
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.ChangedSince(ctx, x.t, store.ChangeQuery{GroupIDs: []string{x.a.group.ID}, Since: theirs.Next}); !errors.Is(err, omni.ErrInvalid) {
+			return "the place of another organisation was taken", err
+		}
+		c, err := s.ChangedSince(ctx, x.t, store.ChangeQuery{GroupIDs: []string{x.a.group.ID}, SinceAt: 1})
+		return len(c.Interactions) + len(c.Messages), err
 	}},
 	"CountInteractions": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.CountInteractions(ctx, omni.Tenant{OrganisationID: x.t.OrganisationID, UserID: x.a.user.ID}, []string{x.a.group.ID})

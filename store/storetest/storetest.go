@@ -135,6 +135,10 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"HostileQueriesAreText":         hostileQueriesAreText,
 	"WhatChangesIsFoundAsItIs":      whatChangesIsFound,
 	"ContactsAreFound":              contactsAreFound,
+	"ChangesAreTold":                changesAreTold,
+	"ChangesArePaged":               changesArePaged,
+	"ChangesThatCannotBeTold":       changesThatCannotBeTold,
+	"ChangesUnderWrites":            changesUnderWrites,
 	"CancelledContexts":             cancelledContexts,
 	"ClosedStoresAreUnavailable":    closedStoresAreUnavailable,
 }

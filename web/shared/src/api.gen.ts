@@ -627,6 +627,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Interactions and messages that the caller sees and that changed, for a client whose topics were reset */
+        get: operations["sync"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -1401,6 +1418,23 @@ export interface components {
             errorCode?: string;
             reason?: string;
             status: string;
+        };
+        SyncBody: {
+            /** @description As they are now, in the order of their changes. Merge by id: the higher version wins, and of the same version what is told later */
+            interactions: components["schemas"]["Interaction"][];
+            /** @description As they are now, in the order of their changes. Merge by id: a status never moves down */
+            messages: components["schemas"]["Message"][];
+            /** @description There is more to tell now. A page may hold fewer than limit, or none, and be followed by more */
+            more: boolean;
+            /** @description since of the next page, and of the next call */
+            next: string;
+            /**
+             * @description recovered: all that changed is here or follows. reset: what changed since cannot be told; read the lists again, and go on from next
+             * @enum {string}
+             */
+            state: "recovered" | "reset";
+            /** @description Where the caller's topics stood before the changes were read: events up to there are in the answers, once more is false */
+            topics: components["schemas"]["TopicPosition"][];
         };
         TicketBody: {
             /** Format: int64 */
@@ -3116,6 +3150,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SearchBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sync: {
+        parameters: {
+            query?: {
+                /** @description next of an earlier answer, or a moment in milliseconds since 1970. Left out: the answer is reset, with next to begin from */
+                since?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncBody"];
                 };
             };
             /** @description Error */

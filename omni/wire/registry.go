@@ -1,0 +1,61 @@
+package wire
+
+// A message of the protocol, for documents and tests that are made from these tables. A new command or event is a constant in
+// wire.go and a line here; a test fails while one is without the other.
+
+// CommandSpec says what a command carries and how it is answered.
+type CommandSpec struct {
+	Type     string
+	About    string // what it does, in a line
+	Data     any    // zero value of the type of its data
+	Answer   any    // zero value of the type of the data of ok
+	Visitors any    // zero value of the answer to a visitor; nil: visitors may not
+	NoAgents bool   // agents and programs may not
+}
+
+// EventSpec says what an event carries.
+type EventSpec struct {
+	Type     string
+	About    string // what happened, in a line
+	Data     any    // zero value of the type of its data
+	Visitors any    // zero value of the type of what visitors get; nil: they do not hear of it
+	NoAgents bool   // agents and programs do not hear of it
+	Passing  bool   // no offset: who misses it does not hear of it
+}
+
+// Nothing is data without anything in it.
+type Nothing struct{}
+
+// Commands are all commands.
+var Commands = []CommandSpec{
+	{Type: CmdConnect, About: "Says who one is, and how far one knows one's topics. The first command of a connection", Data: Connect{}, Answer: Connected{}, Visitors: Connected{}},
+	{Type: CmdAuthRefresh, About: "Extends the connection with a newer token of the same login", Data: AuthRefresh{}, Answer: AuthRefreshed{}},
+	{Type: CmdMessageSend, About: "Sends a message; answered once it is durable. The same clientId again answers the same message", Data: SendMessage{}, Answer: Message{}, Visitors: VisitorMessage{}},
+	{Type: CmdMessageRead, About: "Notes how far one has read", Data: ReadMessage{}, Answer: Nothing{}, Visitors: Nothing{}},
+	{Type: CmdTyping, About: "Tells the others that one types, or has stopped", Data: TypingCommand{}, Answer: Nothing{}, Visitors: Nothing{}},
+	{Type: CmdInteractionOpen, About: "Joins the topic of an interaction: typing is told there", Data: InteractionRef{}, Answer: InteractionOpened{}},
+	{Type: CmdInteractionCloseView, About: "Leaves the topic of an interaction", Data: InteractionRef{}, Answer: Nothing{}},
+	{Type: CmdInteractionClaim, About: "Takes an interaction that nobody has", Data: InteractionAction{}, Answer: Interaction{}},
+	{Type: CmdInteractionAssign, About: "Gives an interaction to a user or a group", Data: AssignInteraction{}, Answer: Interaction{}},
+	{Type: CmdInteractionRelease, About: "Gives an interaction back to its group", Data: InteractionAction{}, Answer: Interaction{}},
+	{Type: CmdInteractionResolve, About: "Ends an interaction", Data: InteractionAction{}, Answer: Interaction{}},
+	{Type: CmdInteractionReopen, About: "Reopens a resolved interaction", Data: InteractionAction{}, Answer: Interaction{}},
+}
+
+// Events are all events.
+var Events = []EventSpec{
+	{Type: MessageCreated, About: "A message came or was written", Data: Message{}, Visitors: VisitorMessage{}},
+	{Type: MessageStatus, About: "A message got further, or failed; never lower than what was told before", Data: StatusChange{}, Visitors: StatusChange{}},
+	{Type: MessageUpdated, About: "Something of a message is other than it was, such as a file that is ready now", Data: Message{}},
+	{Type: InteractionCreated, About: "A conversation began", Data: Interaction{}},
+	{Type: InteractionUpdated, About: "Something of an interaction changed, such as how far it was read", Data: InteractionChange{}, Visitors: InteractionChange{}},
+	{Type: InteractionAssigned, About: "An interaction has another owner", Data: InteractionChange{}},
+	{Type: InteractionResolved, About: "An interaction ended", Data: InteractionChange{}, Visitors: InteractionChange{}},
+	{Type: InteractionReopened, About: "A resolved interaction is open again", Data: InteractionChange{}, Visitors: InteractionChange{}},
+	{Type: ConsentChanged, About: "A contact opted out or in", Data: ConsentChange{}},
+	{Type: SettingsChanged, About: "A setting changed: read it again", Data: SettingsChange{}},
+	{Type: SessionEnded, About: "The login ended", Data: SessionEnd{}, Visitors: SessionEnd{}},
+	{Type: ChannelHealth, About: "A channel works, works badly, or does not", Data: HealthChange{}},
+	{Type: TypingEvent, About: "Somebody types, or has stopped", Data: Typing{}, Visitors: Typing{}, Passing: true},
+	{Type: Heartbeat, About: "The newest offset of each topic of the connection, as the bus knows it", Data: HeartbeatData{}, Visitors: HeartbeatData{}, Passing: true},
+}
