@@ -284,6 +284,12 @@ func (c *Conn) setTopics(ctx context.Context, topics []string) error {
 	return nil
 }
 
+func (c *Conn) follows(topic string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.subs, func(s *sub) bool { return s.topic.name == topic })
+}
+
 // heard lists the granted topics.
 func (c *Conn) heard() []heard {
 	c.mu.Lock()

@@ -28,13 +28,42 @@ func (l *leases) begin(c *Conn, p Principal) {
 	}
 }
 
-// SetPresence makes state that of the connection's user, for all to see, until the user has had no connection for a
-// while. omni.ErrForbidden: the connection is nobody's who is present; omni.ErrUnavailable: nothing has changed.
-func (c *Conn) SetPresence(ctx context.Context, state omni.PresenceState) error {
+func checkState(state omni.PresenceState) error {
 	if !state.Valid() || state == omni.PresenceOffline {
 		p := omni.Problemf(omni.ErrInvalid, "The state is not valid.")
 		p.Fields = map[string]string{"state": "must be online, away or busy"}
 		return p
+	}
+	return nil
+}
+
+// SetPresence makes state that of a user, whichever node they are connected to. omni.ErrConflict: they are not there.
+func (h *Hub) SetPresence(ctx context.Context, orgID, userID string, state omni.PresenceState) error {
+	if err := checkState(state); err != nil {
+		return err
+	}
+	org := omni.OrgTopic(orgID)
+	ls, err := h.bus.Leases(ctx, org)
+	if err != nil {
+		return fmt.Errorf("set presence: %w", err)
+	}
+	i := slices.IndexFunc(ls, func(l Lease) bool { return l.Member == userID })
+	if i < 0 {
+		return omni.Problemf(omni.ErrConflict, "You are offline: connect first.")
+	}
+	_, name := readMember(org, ls[i].Value)
+	c := h.comes(&hold{member: userID, holder: "set", name: name, state: state, set: true, group: &leaseGroup{topic: org}}, time.Now())
+	if _, err := h.bus.SetLeases(ctx, []LeaseGroup{{Group: org, Set: []LeaseChange{c}}}, h.opts.Linger); err != nil {
+		return fmt.Errorf("set presence: %w", err)
+	}
+	return nil
+}
+
+// SetPresence makes state that of the connection's user, for all to see, until the user has had no connection for a
+// while. omni.ErrForbidden: the connection is nobody's who is present; omni.ErrUnavailable: nothing has changed.
+func (c *Conn) SetPresence(ctx context.Context, state omni.PresenceState) error {
+	if err := checkState(state); err != nil {
+		return err
 	}
 	l := &c.hub.leases
 	org := omni.OrgTopic(c.Principal().OrgID)
@@ -77,12 +106,16 @@ func (h *Hub) Present(ctx context.Context, orgID string) ([]wire.Presence, error
 }
 
 // View says that the connection's user looks at an interaction whose topic the connection has joined, or no longer does.
-// Others who have joined it hear of it; so they do when the connection ends or leaves the topic. An error means that
-// they will hear of it later. The connection of a program or a visitor looks at nothing.
+// Others who have joined it hear of it; so they do when the connection ends or leaves the topic. omni.ErrConflict: the
+// connection has not joined it. Any other error means that they will hear of it later. The connection of a program or a
+// visitor looks at nothing.
 func (c *Conn) View(ctx context.Context, topic string, on bool) error {
 	p := c.Principal()
 	if p.VisitorID != "" || !strings.HasPrefix(topic, omni.InteractionTopic("")) {
 		return nil
+	}
+	if !c.follows(topic) {
+		return omni.Problemf(omni.ErrConflict, "Open the conversation first.")
 	}
 	l := &c.hub.leases
 	l.mu.Lock()

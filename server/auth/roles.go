@@ -41,6 +41,7 @@ var Roles = map[string][]omni.Role{
 	"interaction-claim": staff, "interaction-release": staff, "interaction-resolve": staff, "interaction-reopen": staff,
 	"interaction-assign": staff, "interaction-read": staff, "interaction-typing": staff,
 	"message-send": staff, "message-get": staff,
+	"presence-list": staff, "presence-set": users,
 	"search":     staff,
 	"audit-list": admins,
 
@@ -52,6 +53,8 @@ var Roles = map[string][]omni.Role{
 	"ws:message.send":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
 	"ws:message.read":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
 	"ws:typing":              {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
+	"ws:viewing":             staff,
+	"ws:presence.set":        staff,
 	"ws:interaction.open":    staff,
 	"ws:interaction.claim":   staff,
 	"ws:interaction.assign":  staff,
