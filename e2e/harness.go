@@ -343,7 +343,7 @@ func (s *System) Launch(t testing.TB) time.Duration {
 		name, args = "taskset", append([]string{"-c", s.opts.Pin, binary}, args...)
 	}
 	cmd := exec.Command(name, args...) //nolint:noctx // it lives until it is killed
-	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE=Twilio="+s.Twilio.URL)
+	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE=Twilio="+s.Twilio.URL, "OMNI_REDIS_URL="+s.opts.RedisURL)
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	began := time.Now()

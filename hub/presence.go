@@ -60,7 +60,8 @@ func (h *Hub) SetPresence(ctx context.Context, orgID, userID string, state omni.
 }
 
 // SetPresence makes state that of the connection's user, for all to see, until the user has had no connection for a
-// while. omni.ErrForbidden: the connection is nobody's who is present; omni.ErrUnavailable: nothing has changed.
+// while. omni.ErrForbidden: the connection is nobody's who is present; omni.ErrUnavailable: the bus has not answered, and
+// the event presence tells what it did.
 func (c *Conn) SetPresence(ctx context.Context, state omni.PresenceState) error {
 	if err := checkState(state); err != nil {
 		return err
