@@ -69,5 +69,52 @@ type Bus interface {
 	// it takes nothing and says when there will be enough. A request that can never be met is omni.ErrInvalid.
 	Allow(ctx context.Context, key string, n int, rate float64, burst int) (ok bool, retryAfter time.Duration, err error)
 
+	// SetLeases makes the leases of each group, or renews them, for ttl by the bus's clock, and answers in the order of
+	// the groups what holds then. Two groups of one call must not have the same topic.
+	SetLeases(ctx context.Context, groups []LeaseGroup, ttl time.Duration) ([]LeaseState, error)
+	// DropLeases ends leases: of each the holder's own, and with an empty holder none. A member that nobody holds any
+	// more, by then or since longer, goes, and Tell is announced.
+	DropLeases(ctx context.Context, drops []LeaseChange) error
+	// Leases lists the members of the group that are there now, in no order, each once.
+	Leases(ctx context.Context, group string) ([]Lease, error)
+
 	Close() error
+}
+
+// Lease says that somebody is there: a user in their organisation, or before a conversation. The group is a topic, on
+// which changes are told. A member may have several holders, such as nodes; it is there until the last of their leases
+// ends, whether anybody still runs who could tell. Holders share the member's value.
+type Lease struct {
+	Group  string
+	Member string // one word
+	Value  string // what others may know of the member; the bus does not look into it
+	Ends   omni.Millis
+}
+
+// LeaseChange is what a holder wants of one member's lease.
+type LeaseChange struct {
+	Group  string
+	Member string // one word
+	Holder string // one word
+	Value  string // of the member; only of SetLeases
+	Keep   bool   // a value that the member has stays; only of SetLeases
+
+	// Tell is announced to the group in the same step, so that changes are told in the order in which they are made. It
+	// is when the member comes or its value becomes another, of DropLeases when the member goes. Without a Type nothing
+	// is announced.
+	Tell Entry
+}
+
+// LeaseGroup is what SetLeases does with one group. Without Set it only looks.
+type LeaseGroup struct {
+	Group string
+	Set   []LeaseChange // their Group is not looked at
+}
+
+// LeaseState is what SetLeases answers for a group.
+type LeaseState struct {
+	Values []string // of the members, in the order of Set
+	// Ended are members whose last lease has ended, of whom that was not told: at most 100. They are there until
+	// somebody drops them. A member that is renewed first was never away.
+	Ended []Lease
 }

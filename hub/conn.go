@@ -59,6 +59,10 @@ type Conn struct {
 	code      int    // that we closed with
 	draining  string // reason; empty: not draining
 	nextBeat  time.Time
+
+	// Guarded by leases.mu.
+	places  []place
+	noPlace bool // it has ended
 }
 
 // bucket is a rate limit for one goroutine.
@@ -111,6 +115,9 @@ func (c *Conn) Join(ctx context.Context, topic string) error { return c.follow(c
 // Leave ends Join. It does nothing to a granted topic.
 func (c *Conn) Leave(topic string) {
 	c.unfollow(func(s *sub) bool { return s.topic.name == topic && !s.granted })
+	if strings.HasPrefix(topic, omni.InteractionTopic("")) {
+		c.hub.leases.leave(c, topic)
+	}
 }
 
 // Grant gives the client a durable topic from now on. The client finds it in its next heartbeat, with its epoch.
@@ -276,6 +283,12 @@ func (c *Conn) setTopics(ctx context.Context, topics []string) error {
 		}
 	}
 	return nil
+}
+
+func (c *Conn) follows(topic string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.subs, func(s *sub) bool { return s.topic.name == topic })
 }
 
 // heard lists the granted topics.

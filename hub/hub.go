@@ -33,6 +33,8 @@ type Options struct {
 	WriteTimeout   time.Duration // for one write, and for the client's part of the closing handshake; 0 means 10 s
 	HandleTimeout  time.Duration // for one command; 0 means 30 s
 	Drain          time.Duration // over which Shutdown closes the connections; 0 means 15 s
+	Lease          time.Duration // a user is there for so long after the last word of their node, which comes in less than half of it; 0 means 30 s
+	Linger         time.Duration // and for so long after their last connection ended, so that a page can be loaded again unnoticed; 0 means 5 s
 
 	MaxMessage    int // bytes of one client message; 0 means 64 KiB
 	QueueMessages int // that may wait for one connection; 0 means 256
@@ -79,6 +81,8 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.WriteTimeout, 10*time.Second)
 	orDefault(&o.HandleTimeout, 30*time.Second)
 	orDefault(&o.Drain, 15*time.Second)
+	orDefault(&o.Lease, 30*time.Second)
+	orDefault(&o.Linger, 5*time.Second)
 	orDefault(&o.MaxMessage, 64<<10)
 	orDefault(&o.QueueMessages, 256)
 	orDefault(&o.QueueBytes, 1<<20)
@@ -98,6 +102,7 @@ func (o Options) withDefaults() Options {
 type Principal struct {
 	OrgID     string
 	UserID    string
+	Name      string // under which others see that the user is there; empty: they do not
 	VisitorID string
 	SessionID string
 	Role      omni.Role
@@ -200,6 +205,7 @@ type Hub struct {
 	idle   map[*topic]struct{}
 
 	beats    beats
+	leases   leases
 	out      outbox
 	flushers []flusher
 	turn     atomic.Uint32 // of the flushers
@@ -236,6 +242,7 @@ func New(bus Bus, o Options) (*Hub, error) {
 		h.flushers[i].wake = make(chan struct{}, 1)
 	}
 	h.beats.wake = make(chan struct{}, 1)
+	h.leases = leases{wake: make(chan struct{}, 1), groups: map[string]*leaseGroup{}, dirty: map[*hold]struct{}{}}
 	h.out = outbox{limit: o.PendingPublishes, waiting: map[string]int{}, wake: make(chan struct{}, 1)}
 	return h, nil
 }
@@ -259,6 +266,7 @@ func (h *Hub) Start(ctx context.Context) error {
 		h.loops.Go(h.followControlLater)
 	}
 	h.loops.Go(h.beatLoop)
+	h.loops.Go(h.leaseLoop)
 	h.loops.Go(h.janitorLoop)
 	h.loops.Go(h.outboxLoop)
 	for i := range h.flushers {

@@ -124,6 +124,7 @@ func (c *Conn) end(status int) {
 	for _, s := range subs {
 		c.hub.detach(s)
 	}
+	c.hub.leases.leave(c, "")
 	c.hub.unregister(c)
 	c.work.Wait()
 	c.hub.log.Debug("connection ended", "conn_id", c.id, "org_id", c.Principal().OrgID, "reason", max(code, status))

@@ -168,6 +168,7 @@ func (c *Conn) connect(ctx context.Context, cmd wire.Command) {
 		c.wakeWriter()
 	}
 	c.mu.Unlock()
+	c.hub.leases.begin(c, p)
 	if stale {
 		c.hub.background(func() { //nolint:contextcheck // it outlives this command
 			c.hub.regrantConn(c, map[login][]string{})

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"omniservice/omni/wire"
 )
 
 const (
@@ -59,6 +61,7 @@ type sub struct {
 	topic   *topic
 	index   int    // in topic.subs; guarded by topic.mu
 	offset  int64  // of the newest durable event that the client has or need not get; guarded by topic.mu
+	visitor bool   // does not hear who looks at the conversation
 	granted bool   // stands in the heartbeat; guarded by Conn.mu
 	told    string // the epoch that connect told; guarded by Conn.mu
 }
@@ -131,6 +134,9 @@ func (h *Hub) fan(t *topic, e Entry) {
 		return
 	}
 	for _, s := range t.subs {
+		if e.Type == wire.ViewingEvent && s.visitor {
+			continue
+		}
 		s.give(m, e.Offset)
 	}
 }
@@ -261,6 +267,7 @@ func wait(ctx context.Context, d time.Duration) {
 
 // attach makes c follow a topic from where it stands, which is the answer. from is what the client has already.
 func (h *Hub) attach(ctx context.Context, c *Conn, name string, from Position, granted bool) (*sub, Position, error) {
+	visitor := c.Principal().VisitorID != ""
 	for {
 		sh := h.shard(name)
 		sh.mu.Lock()
@@ -292,7 +299,7 @@ func (h *Hub) attach(ctx context.Context, c *Conn, name string, from Position, g
 			}
 			continue
 		}
-		s := &sub{conn: c, topic: t, index: len(t.subs), offset: t.pos.Offset, granted: granted}
+		s := &sub{conn: c, topic: t, index: len(t.subs), offset: t.pos.Offset, visitor: visitor, granted: granted}
 		if from.Epoch == t.pos.Epoch {
 			s.offset = max(s.offset, from.Offset)
 		}

@@ -296,6 +296,23 @@ var Roles = []Role{RoleAdmin, RoleSupervisor, RoleAgent, RoleService, RoleVisito
 // Valid reports whether r is one of Roles.
 func (r Role) Valid() bool { return isOneOf(r, Roles) }
 
+// PresenceState is how a user is there for others.
+type PresenceState string
+
+// The presence states.
+const (
+	PresenceOnline  PresenceState = "online"
+	PresenceAway    PresenceState = "away"
+	PresenceBusy    PresenceState = "busy"
+	PresenceOffline PresenceState = "offline" // has no connection; nobody sets it
+)
+
+// PresenceStates lists every presence state.
+var PresenceStates = []PresenceState{PresenceOnline, PresenceAway, PresenceBusy, PresenceOffline}
+
+// Valid reports whether s is one of PresenceStates.
+func (s PresenceState) Valid() bool { return isOneOf(s, PresenceStates) }
+
 // EventKind is what a carrier's event tells.
 type EventKind string
 

@@ -39,6 +39,7 @@ func TestEnumsKeepTheirWireValues(t *testing.T) {
 		"throttled unreachable rejected misconfigured opted_out window_closed malformed unknown")
 	checkEnum(t, omni.InteractionStates, omni.InteractionState.Valid, "open snoozed resolved")
 	checkEnum(t, omni.Roles, omni.Role.Valid, "admin supervisor agent service visitor")
+	checkEnum(t, omni.PresenceStates, omni.PresenceState.Valid, "online away busy offline")
 	checkEnum(t, omni.EventKinds, omni.EventKind.Valid,
 		"message status reaction template account system edit delete preference error")
 	checkEnum(t, omni.PayloadTypes, omni.PayloadType.Valid, "text image media unsupported")

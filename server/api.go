@@ -91,6 +91,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiContacts()
 	s.apiInteractions()
 	s.apiMessages()
+	s.apiPresence()
 	s.apiSearch()
 	s.apiSync()
 	s.apiAudit()

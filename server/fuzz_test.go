@@ -21,7 +21,7 @@ func FuzzCommand(f *testing.F) {
 		cmd := wire.Command{Type: "x", Data: json.RawMessage(data)}
 		for _, err := range []error{
 			decode[wire.SendMessage](cmd), decode[wire.ReadMessage](cmd), decode[wire.TypingCommand](cmd), decode[wire.InteractionRef](cmd),
-			decode[wire.InteractionAction](cmd), decode[wire.AssignInteraction](cmd), decode[wire.AuthRefresh](cmd),
+			decode[wire.InteractionAction](cmd), decode[wire.AssignInteraction](cmd), decode[wire.AuthRefresh](cmd), decode[wire.ViewingCommand](cmd), decode[wire.SetPresence](cmd),
 		} {
 			if err != nil && !errors.Is(err, omni.ErrInvalid) {
 				t.Fatalf("%q: %v", data, err)

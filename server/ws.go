@@ -30,6 +30,8 @@ func Commands() []Route {
 		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello"}}`, one),
 		agent(wire.CmdMessageRead, `{"interactionId":"{interaction}","seq":1}`, one),
 		agent(wire.CmdTyping, ref, one),
+		agent(wire.CmdViewing, ref, one),
+		agent(wire.CmdPresenceSet, `{"state":"busy"}`, nil),
 		agent(wire.CmdInteractionOpen, ref, one),
 		agent(wire.CmdInteractionCloseView, ref, nil), // leaves what one is in; of anything else it does nothing
 		agent(wire.CmdInteractionClaim, act, one),
@@ -119,10 +121,10 @@ func (a agents) Authenticate(ctx context.Context, c wire.Connect, from hub.Peer)
 		return hub.Principal{}, err
 	}
 	h := hub.Principal{
-		OrgID: p.Tenant.OrganisationID, UserID: p.Tenant.UserID, SessionID: p.SessionID, Role: p.Role, Topics: topics, ExpiresAt: p.ExpiresAt,
+		OrgID: p.Tenant.OrganisationID, UserID: p.Tenant.UserID, Name: p.Name, SessionID: p.SessionID, Role: p.Role, Topics: topics, ExpiresAt: p.ExpiresAt,
 	}
 	if p.KeyID != "" {
-		h.UserID, h.SessionID = "", p.KeyID
+		h.UserID, h.Name, h.SessionID = "", "", p.KeyID
 	}
 	return h, nil
 }
@@ -208,6 +210,16 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 		return command(cmd, func(c wire.ReadMessage) (any, error) { return struct{}{}, pipe.Read(ctx, who, c) })
 	case wire.CmdTyping:
 		return command(cmd, func(c wire.TypingCommand) (any, error) { return struct{}{}, pipe.Typing(ctx, who, c) })
+	case wire.CmdViewing:
+		return command(cmd, func(c wire.ViewingCommand) (any, error) {
+			i, err := pipe.Interaction(ctx, who, c.InteractionID)
+			if err != nil {
+				return nil, err
+			}
+			return struct{}{}, conn.View(ctx, omni.InteractionTopic(i.ID), !c.Stop)
+		})
+	case wire.CmdPresenceSet:
+		return command(cmd, func(c wire.SetPresence) (any, error) { return struct{}{}, conn.SetPresence(ctx, c.State) })
 	case wire.CmdInteractionOpen:
 		return command(cmd, func(c wire.InteractionRef) (any, error) {
 			i, err := pipe.Interaction(ctx, who, c.InteractionID)
@@ -218,7 +230,7 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 			if err := conn.Join(ctx, topic); err != nil {
 				return nil, err
 			}
-			return wire.InteractionOpened{Topic: topic, Interaction: wire.NewInteraction(i)}, nil
+			return wire.InteractionOpened{Topic: topic, Interaction: wire.NewInteraction(i), Viewers: a.open(ctx, conn, p, i.ID)}, nil
 		})
 	case wire.CmdInteractionCloseView:
 		return command(cmd, func(c wire.InteractionRef) (any, error) {

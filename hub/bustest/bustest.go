@@ -51,6 +51,12 @@ func Run(t *testing.T, newBus func(t *testing.T, l Limits) func() hub.Bus) {
 		"again is once":                testAgain,
 		"many topics":                  testMany,
 		"follow and leave":             testChurn,
+		"leases":                       testLeases,
+		"leases have holders":          testHolders,
+		"leases end":                   testLeasesEnd,
+		"leases are renewed in time":   testRenewed,
+		"leases: what is not one":      testNoLease,
+		"many leases":                  testManyLeases,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,6 +69,8 @@ func Run(t *testing.T, newBus func(t *testing.T, l Limits) func() hub.Bus) {
 		"nodes: one of them ends":    testNodeEnds,
 		"nodes: taken once":          testNodesOnce,
 		"nodes: one rate":            testNodesRate,
+		"nodes: leases at once":      testNodesLeases,
+		"nodes: an end is told once": testNodesEnd,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -43,7 +43,8 @@ func (o Options) withDefaults() Options {
 // Bus is one node's end of an in-process bus.
 //
 // Publish and Announce call the deliver functions before they return, so nothing waits in between and nothing is
-// lost. Locks are taken in this order: topic.order, state.mu or topic.mu; deliver runs under topic.order alone.
+// lost. Locks are taken in this order: state.leaseMu, topic.order, state.mu or topic.mu; deliver runs under topic.order, and
+// under state.leaseMu if it is a lease that is told of.
 type Bus struct {
 	state *state
 
@@ -70,6 +71,9 @@ type state struct {
 
 	bucketMu sync.Mutex
 	buckets  map[string]bucket
+
+	leaseMu sync.Mutex // held while a change is told
+	leases  map[string]map[string]*lease
 }
 
 type topic struct {
@@ -104,6 +108,7 @@ func New(o Options) *Bus {
 		topics:  map[string]*topic{},
 		once:    map[string]once{},
 		buckets: map[string]bucket{},
+		leases:  map[string]map[string]*lease{},
 	}}
 }
 
@@ -232,11 +237,15 @@ func (b *Bus) Announce(ctx context.Context, name string, e hub.Entry) error {
 	if err := word(e.Type); err != nil {
 		return fmt.Errorf("announce to %s: %w", name, err)
 	}
+	b.announce(name, e)
+	return nil
+}
+
+func (b *Bus) announce(name string, e hub.Entry) {
 	b.send(name, func(t *topic) hub.Entry {
 		e.Offset, e.Epoch = 0, t.epoch
 		return e
 	})
-	return nil
 }
 
 func word(typ string) error {
@@ -474,6 +483,8 @@ func (s *state) expire(now time.Time) {
 		}
 	}
 	s.bucketMu.Unlock()
+
+	s.expireLeases(now)
 
 	s.mu.RLock()
 	names := make([]string, 0, len(s.topics))

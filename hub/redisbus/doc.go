@@ -11,6 +11,9 @@
 // is asked of it. So what a replica or a disk had not got yet is never taken for what clients know, even if Redis keeps
 // its data. After a flush, or when the hash is evicted, the topic is made anew, with a new epoch too.
 //
+// Leases of a group are two more keys with the tag of the group's topic, so that who comes and goes is told in the step
+// that makes it so. They end by the server's clock. Nothing of them need last: whoever is there renews.
+//
 // Calls are collected: what is asked while a batch is under way goes out with the next, as one pipeline. A server that
 // does not answer is asked nothing more, except whether it is back; until then calls fail at once.
 //

@@ -474,3 +474,63 @@ func clientID(t *testing.T, r *testenv.Redis, name string) string {
 	require.FailNow(t, "no such client")
 	return ""
 }
+
+// Leases come back with the next renewal after Redis was restarted empty, and their ends are those of its own clock:
+// while it was away nothing of them was lost for ever, and what nobody renews goes, key and all.
+func TestLeasesComeBack(t *testing.T) {
+	t.Parallel()
+	r := testenv.StartRedis(t)
+	o := quick()
+	a, b := startNode(t, r.URL(), o), startNode(t, r.URL(), o)
+	groups := []hub.LeaseGroup{{Group: "org/1", Set: []hub.LeaseChange{
+		{Member: "ana", Holder: "a", Value: "busy", Keep: true, Tell: event("ana")}, {Member: "ben", Holder: "a", Value: "online", Keep: true},
+	}}}
+	b.follow("org/1")
+	renew := func() error {
+		_, err := a.SetLeases(t.Context(), groups, time.Minute)
+		return err
+	}
+	require.NoError(t, renew())
+	there := func() int {
+		ls, err := b.Leases(t.Context(), "org/1")
+		require.NoError(t, err)
+		return len(ls)
+	}
+	require.Equal(t, 2, there())
+
+	r.Kill()
+	testenv.Await(t, "nobody to ask", func() bool { return renew() != nil })
+	require.ErrorIs(t, renew(), omni.ErrUnavailable)
+	require.ErrorIs(t, a.DropLeases(t.Context(), groups[0].Set), omni.ErrUnavailable)
+	_, err := b.Leases(t.Context(), "org/1")
+	require.ErrorIs(t, err, omni.ErrUnavailable)
+	begin := time.Now()
+	require.Error(t, renew())
+	require.Less(t, time.Since(begin), o.Timeout, "that Redis is away is known by now")
+
+	r.Start()
+	a.back("t/1")
+	b.back("t/1")
+	require.Zero(t, there())
+	testenv.Await(t, "deliveries", func() bool { // what is told while b subscribes anew passes it by
+		require.NoError(t, a.DropLeases(t.Context(), []hub.LeaseChange{{Group: "org/1", Member: "ana", Holder: "a"}}))
+		require.NoError(t, renew())
+		es := b.seen("org/1")
+		return len(es) > 1 && es[len(es)-1].Type == "x"
+	})
+	require.Equal(t, 2, there())
+	ls, err := b.Leases(t.Context(), "org/1")
+	require.NoError(t, err)
+	for _, l := range ls {
+		if l.Member == "ana" {
+			require.Equal(t, "busy", l.Value)
+		}
+	}
+	for _, key := range []string{"{0}l:org/1", "{0}e:org/1"} {
+		var ms int
+		_, err := fmt.Sscanf(r.Do("PTTL", o.Prefix+key), ":%d", &ms)
+		require.NoError(t, err)
+		require.Greater(t, ms, 60_000, key)
+		require.LessOrEqual(t, ms, 120_000, key)
+	}
+}

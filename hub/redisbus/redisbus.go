@@ -106,7 +106,7 @@ type Bus struct {
 var _ hub.Bus = (*Bus)(nil)
 
 // partition holds the beginnings of names that share a hash tag.
-type partition struct{ run, meta, list, channel, once, bucket, alive string }
+type partition struct{ run, meta, list, channel, once, bucket, lease, ends, alive string }
 
 // New makes a bus on the Redis at url, which has one of these forms, and rediss instead of redis for TLS:
 //
@@ -135,7 +135,7 @@ func New(url string, o Options) (*Bus, error) {
 	for i := range o.Partitions {
 		head := o.Prefix + "{" + strconv.Itoa(i) + "}"
 		b.partition = append(b.partition, partition{
-			run: head + "run", meta: head + "t:", list: head + "h:", channel: head + "c:", once: head + "o:", bucket: head + "b:", alive: head + "alive",
+			run: head + "run", meta: head + "t:", list: head + "h:", channel: head + "c:", once: head + "o:", bucket: head + "b:", lease: head + "l:", ends: head + "e:", alive: head + "alive",
 		})
 	}
 	for range runtime.GOMAXPROCS(0) {

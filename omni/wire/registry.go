@@ -34,6 +34,8 @@ var Commands = []CommandSpec{
 	{Type: CmdMessageRead, About: "Notes how far one has read", Data: ReadMessage{}, Answer: Nothing{}, Visitors: Nothing{}},
 	{Type: CmdTyping, About: "Tells the others that one types, or has stopped", Data: TypingCommand{}, Answer: Nothing{}, Visitors: Nothing{}},
 	{Type: CmdInteractionOpen, About: "Joins the topic of an interaction: typing is told there", Data: InteractionRef{}, Answer: InteractionOpened{}},
+	{Type: CmdViewing, About: "Tells the others that one looks at an open interaction, or has turned away", Data: ViewingCommand{}, Answer: Nothing{}},
+	{Type: CmdPresenceSet, About: "Sets one's presence for as long as one is there: online, away or busy", Data: SetPresence{}, Answer: Nothing{}},
 	{Type: CmdInteractionCloseView, About: "Leaves the topic of an interaction", Data: InteractionRef{}, Answer: Nothing{}},
 	{Type: CmdInteractionClaim, About: "Takes an interaction that nobody has", Data: InteractionAction{}, Answer: Interaction{}},
 	{Type: CmdInteractionAssign, About: "Gives an interaction to a user or a group", Data: AssignInteraction{}, Answer: Interaction{}},
@@ -57,5 +59,7 @@ var Events = []EventSpec{
 	{Type: SessionEnded, About: "The login ended", Data: SessionEnd{}, Visitors: SessionEnd{}},
 	{Type: ChannelHealth, About: "A channel works, works badly, or does not", Data: HealthChange{}},
 	{Type: TypingEvent, About: "Somebody types, or has stopped", Data: Typing{}, Visitors: Typing{}, Passing: true},
+	{Type: ViewingEvent, About: "A user looks at an interaction, or no longer does", Data: Viewing{}, Passing: true},
+	{Type: PresenceEvent, About: "A user comes, goes, or is in another state", Data: Presence{}, Passing: true},
 	{Type: Heartbeat, About: "The newest offset of each topic of the connection, as the bus knows it", Data: HeartbeatData{}, Visitors: HeartbeatData{}, Passing: true},
 }

@@ -30,8 +30,10 @@ const (
 
 // Names of passing events.
 const (
-	TypingEvent = "typing"    // data: Typing
-	Heartbeat   = "heartbeat" // data: HeartbeatData
+	TypingEvent   = "typing"    // data: Typing
+	ViewingEvent  = "viewing"   // data: Viewing
+	PresenceEvent = "presence"  // data: Presence
+	Heartbeat     = "heartbeat" // data: HeartbeatData
 )
 
 // Names of commands.
@@ -41,6 +43,8 @@ const (
 	CmdMessageSend          = "message.send"
 	CmdMessageRead          = "message.read"
 	CmdTyping               = "typing"
+	CmdViewing              = "viewing"
+	CmdPresenceSet          = "presence.set"
 	CmdInteractionOpen      = "interaction.open"
 	CmdInteractionCloseView = "interaction.close_view"
 	CmdInteractionClaim     = "interaction.claim"
@@ -168,6 +172,18 @@ type TypingCommand struct {
 	Stop          bool   `json:"stop,omitempty"`
 }
 
+// ViewingCommand is the data of the command viewing, about an interaction that the client has open: whether its user
+// looks at it. To open one is to look at it.
+type ViewingCommand struct {
+	InteractionID string `json:"interactionId"`
+	Stop          bool   `json:"stop,omitempty"`
+}
+
+// SetPresence is the data of presence.set.
+type SetPresence struct {
+	State omni.PresenceState `json:"state"` // online, away or busy
+}
+
 // InteractionRef is the data of interaction.open and interaction.close_view.
 type InteractionRef struct {
 	InteractionID string `json:"interactionId"`
@@ -177,6 +193,7 @@ type InteractionRef struct {
 type InteractionOpened struct {
 	Topic       string      `json:"topic"` // interaction/<id>
 	Interaction Interaction `json:"interaction"`
+	Viewers     []Viewing   `json:"viewers,omitempty"` // other users who look at it now
 }
 
 // InteractionAction is the data of claim, release, resolve and reopen.
@@ -396,6 +413,21 @@ type Typing struct {
 	InteractionID string      `json:"interactionId"`
 	Who           Person      `json:"who"`
 	Until         omni.Millis `json:"until"` // 0: stopped
+}
+
+// Viewing is the data of the passing event viewing: a user looks at an interaction, or no longer does. It is told when
+// that begins and when it ends, whatever ends it, and not while it goes on.
+type Viewing struct {
+	InteractionID string      `json:"interactionId"`
+	Who           Person      `json:"who"`
+	Until         omni.Millis `json:"until"` // when it ends if nobody renews it; 0: it has ended
+}
+
+// Presence is the data of the passing event presence: a user comes, goes, or is in another state. It is told as Viewing is.
+type Presence struct {
+	Who   Person             `json:"who"`
+	State omni.PresenceState `json:"state"`
+	Until omni.Millis        `json:"until"` // when they are gone if nobody renews it; 0: they are
 }
 
 // Person is who does something, as others may see them.

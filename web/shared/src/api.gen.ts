@@ -593,6 +593,24 @@ export interface paths {
         patch: operations["organisation-update"];
         trace?: never;
     };
+    "/api/v1/presence": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which users are there, by id; the event presence tells what changes */
+        get: operations["presence-list"];
+        /** Be online, away or busy, as long as one is connected */
+        put: operations["presence-set"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/realtime/tickets": {
         parameters: {
             query?: never;
@@ -1153,6 +1171,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyPresence: {
+            items: components["schemas"]["Presence"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodySetAsideBody: {
             items: components["schemas"]["SetAsideBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1314,6 +1337,21 @@ export interface components {
         };
         PayloadInput: {
             text: string;
+        };
+        Person: {
+            id?: string;
+            name?: string;
+            type: string;
+        };
+        Presence: {
+            state: string;
+            /** Format: int64 */
+            until: number;
+            who: components["schemas"]["Person"];
+        };
+        PresenceInputBody: {
+            /** @enum {string} */
+            state: "online" | "away" | "busy";
         };
         Problem: {
             /**
@@ -3072,6 +3110,70 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["OrganisationBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "presence-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyPresence"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "presence-set": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PresenceInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

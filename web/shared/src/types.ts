@@ -178,6 +178,22 @@ export interface Typing {
   until: Millis;
 }
 
+/** A user looks at a conversation, or no longer does. Told when that begins and ends, not while it goes on. */
+export interface Viewing {
+  interactionId: string;
+  who: Person;
+  /** When it ends if nobody renews it; 0: it has ended. */
+  until: Millis;
+}
+
+/** A user comes, goes, or is in another state. Told as Viewing is. */
+export interface Presence {
+  who: Person;
+  state: "online" | "away" | "busy" | "offline";
+  /** When they are gone if nobody renews it; 0: they are. */
+  until: Millis;
+}
+
 /** What each event carries. Passing ones have no offset and are never replayed. */
 export interface EventData {
   "message.created": Message;
@@ -193,6 +209,8 @@ export interface EventData {
   "session.ended": SessionEnd;
   "channel.health": HealthChange;
   typing: Typing;
+  viewing: Viewing;
+  presence: Presence;
 }
 
 export interface TopicPosition {
@@ -248,4 +266,6 @@ export interface ReplyFrame {
 export interface InteractionOpened {
   topic: string;
   interaction: Interaction;
+  /** Other users who look at it now. */
+  viewers?: Viewing[];
 }
