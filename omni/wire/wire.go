@@ -194,6 +194,7 @@ type InteractionOpened struct {
 	Topic       string      `json:"topic"` // interaction/<id>
 	Interaction Interaction `json:"interaction"`
 	Viewers     []Viewing   `json:"viewers,omitempty"` // other users who look at it now
+	Typing      []Typing    `json:"typing,omitempty"`  // others who type now
 }
 
 // InteractionAction is the data of claim, release, resolve and reopen.

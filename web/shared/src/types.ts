@@ -268,4 +268,6 @@ export interface InteractionOpened {
   interaction: Interaction;
   /** Other users who look at it now. */
   viewers?: Viewing[];
+  /** Others who type now. */
+  typing?: Typing[];
 }
