@@ -25,7 +25,7 @@ func (l *leases) begin(c *Conn, p Principal) {
 	}
 	place := l.watch(c, org)
 	if p.UserID != "" && p.Name != "" {
-		l.enter(c, place, c.hub.node, hold{member: p.UserID, name: p.Name, state: omni.PresenceOnline})
+		l.enter(c, place, hold{holdKey: holdKey{p.UserID, c.hub.node}, name: p.Name, state: omni.PresenceOnline})
 	}
 }
 
@@ -53,7 +53,7 @@ func (h *Hub) SetPresence(ctx context.Context, orgID, userID string, state omni.
 		return omni.Problemf(omni.ErrConflict, "You are offline: connect first.")
 	}
 	_, name := readMember(org, ls[i].Value)
-	c := h.comes(&hold{member: userID, holder: "set", name: name, state: state, set: true, group: &leaseGroup{topic: org}}, time.Now())
+	c := h.comes(&hold{holdKey: holdKey{userID, "set"}, name: name, state: state, set: true, group: &leaseGroup{topic: org}}, time.Now())
 	if _, err := h.bus.SetLeases(ctx, []LeaseGroup{{Group: org, Set: []LeaseChange{c}}}, h.opts.Linger); err != nil {
 		return fmt.Errorf("set presence: %w", err)
 	}
@@ -132,7 +132,7 @@ func (c *Conn) View(ctx context.Context, topic string, on bool) error {
 		l.mu.Unlock()
 		return nil
 	case on:
-		l.enter(c, place, c.id, hold{member: p.UserID, name: p.Name})
+		l.enter(c, place, hold{holdKey: holdKey{p.UserID, c.id}, name: p.Name})
 	default:
 		l.exit(c, place, true)
 	}

@@ -25,7 +25,7 @@ type presenceInput struct {
 func (s *Server) apiPresence() {
 	register(s, endpoint{
 		id: "presence-list", method: http.MethodGet, path: "/api/v1/presence", tag: "realtime",
-		summary: "Which users are there, by id; the event presence tells what changes",
+		summary: "Which users are there, by id; the event presence tells what changes while there are at most 500",
 	}, s.listPresence)
 	register(s, endpoint{
 		id: "presence-set", method: http.MethodPut, path: "/api/v1/presence", tag: "realtime", status: http.StatusNoContent,

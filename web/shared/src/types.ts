@@ -186,7 +186,7 @@ export interface Viewing {
   until: Millis;
 }
 
-/** A user comes, goes, or is in another state. Told as Viewing is. */
+/** A user comes, goes, or is in another state. Told as Viewing is, while at most 500 users are there. */
 export interface Presence {
   who: Person;
   state: "online" | "away" | "busy" | "offline";
