@@ -183,7 +183,7 @@ func (h *Hub) leaseLoop() {
 	for {
 		all := false
 		select {
-		case <-h.base.Done():
+		case <-h.base.Done(): // what is held ends by itself: who comes back at another node was never away
 			h.leases.mu.Lock()
 			waiting := h.leases.waiting
 			h.leases.mu.Unlock()
