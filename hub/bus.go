@@ -101,9 +101,13 @@ type LeaseChange struct {
 
 	// Tell is announced to the group in the same step, so that changes are told in the order in which they are made. It
 	// is when the member comes or its value becomes another, of DropLeases when the member goes. Without a Type nothing
-	// is announced.
+	// is announced, nor in a group that has more than MostTold members.
 	Tell Entry
 }
+
+// MostTold is how many members a group has at most whose changes are told. To tell all of all costs the square of them:
+// a thousand who come at once would be a million deliveries.
+const MostTold = 500
 
 // LeaseGroup is what SetLeases does with one group. Without Set it only looks.
 type LeaseGroup struct {

@@ -115,9 +115,7 @@ func (c *Conn) Join(ctx context.Context, topic string) error { return c.follow(c
 // Leave ends Join. It does nothing to a granted topic.
 func (c *Conn) Leave(topic string) {
 	c.unfollow(func(s *sub) bool { return s.topic.name == topic && !s.granted })
-	if strings.HasPrefix(topic, omni.InteractionTopic("")) {
-		c.hub.leases.leave(c, topic)
-	}
+	c.lookAway(topic)
 }
 
 // Grant gives the client a durable topic from now on. The client finds it in its next heartbeat, with its epoch.
@@ -126,6 +124,13 @@ func (c *Conn) Grant(ctx context.Context, topic string) error { return c.follow(
 // Revoke ends Grant, or Join: no event of the topic that comes after it has returned goes to the client.
 func (c *Conn) Revoke(topic string) {
 	c.unfollow(func(s *sub) bool { return s.topic.name == topic })
+	c.lookAway(topic)
+}
+
+func (c *Conn) lookAway(topic string) {
+	if strings.HasPrefix(topic, omni.InteractionTopic("")) {
+		c.hub.leases.leave(c, topic)
+	}
 }
 
 // Extend moves the end of the connection; 0 means that it has none.

@@ -533,10 +533,15 @@ func (h *Hub) Publish(ctx context.Context, topic, typ string, data any) (Positio
 func (h *Hub) key() string { return h.keys + strconv.FormatInt(h.published.Add(1), 36) }
 
 // Announce tells an event that passes, such as typing, to everyone who follows the topic now. It is not kept and not
-// tried again. data becomes JSON.
+// tried again. data becomes JSON. A wire.Typing of a conversation is known until it ends to who opens that.
 func (h *Hub) Announce(ctx context.Context, topic, typ string, data any) error {
 	e, err := newEntry(typ, data)
-	if err == nil {
+	typing, ok := data.(wire.Typing)
+	switch {
+	case err != nil:
+	case ok && typ == wire.TypingEvent && typing.Who.ID != "":
+		err = h.announceTyping(ctx, topic, typing, e)
+	default:
 		err = h.bus.Announce(ctx, topic, e)
 	}
 	if err != nil {

@@ -35,17 +35,19 @@ type leaseGroup struct {
 	topic    string
 	watchers int
 	look     time.Time // when to look next
-	holds    map[string]*hold
+	holds    map[holdKey]*hold
 }
+
+type holdKey struct{ member, holder string }
 
 // hold is a lease that this node renews as long as one of its connections is heard from.
 type hold struct {
-	group  *leaseGroup
-	member string
-	holder string
-	name   string             // of the user
-	state  omni.PresenceState // empty unless it is about presence
-	set    bool               // state replaces what the bus has
+	holdKey
+
+	group *leaseGroup
+	name  string             // of the user
+	state omni.PresenceState // empty unless it is about presence
+	set   bool               // state replaces what the bus has
 
 	conns []*Conn
 	left  time.Time // since when there has been none
@@ -64,7 +66,7 @@ type place struct {
 func (l *leases) group(topic string) *leaseGroup {
 	g := l.groups[topic]
 	if g == nil {
-		g = &leaseGroup{topic: topic, holds: map[string]*hold{}}
+		g = &leaseGroup{topic: topic, holds: map[holdKey]*hold{}}
 		l.groups[topic] = g
 	}
 	return g
@@ -84,16 +86,15 @@ func (l *leases) watch(c *Conn, topic string) *place {
 }
 
 // enter makes c's user a member where c has a place. The caller holds mu.
-func (l *leases) enter(c *Conn, p *place, holder string, fresh hold) {
+func (l *leases) enter(c *Conn, p *place, fresh hold) {
 	if p.hold != nil {
 		return
 	}
-	key := fresh.member + " " + holder
-	h := p.group.holds[key]
+	h := p.group.holds[fresh.holdKey]
 	if h == nil {
-		fresh.group, fresh.holder = p.group, holder
+		fresh.group = p.group
 		h = &fresh
-		p.group.holds[key] = h
+		p.group.holds[h.holdKey] = h
 	}
 	h.conns, h.brief = append(h.conns, c), false
 	p.hold = h
@@ -182,7 +183,7 @@ func (h *Hub) leaseLoop() {
 	for {
 		all := false
 		select {
-		case <-h.base.Done():
+		case <-h.base.Done(): // what is held ends by itself: who comes back at another node was never away
 			h.leases.mu.Lock()
 			waiting := h.leases.waiting
 			h.leases.mu.Unlock()
@@ -250,7 +251,7 @@ func (h *Hub) leaseWork(now time.Time, all bool) *leaseWork {
 		case !there:
 			m.held = false
 			if len(m.conns) == 0 {
-				delete(m.group.holds, m.member+" "+m.holder)
+				delete(m.group.holds, m.holdKey)
 			}
 		}
 	}
@@ -357,7 +358,7 @@ func (h *Hub) leasesDropped(holds []*hold) {
 	for _, m := range holds {
 		m.held = false
 		if len(m.conns) == 0 {
-			delete(m.group.holds, m.member+" "+m.holder)
+			delete(m.group.holds, m.holdKey)
 		}
 	}
 }

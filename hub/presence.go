@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ func (l *leases) begin(c *Conn, p Principal) {
 	}
 	place := l.watch(c, org)
 	if p.UserID != "" && p.Name != "" {
-		l.enter(c, place, c.hub.node, hold{member: p.UserID, name: p.Name, state: omni.PresenceOnline})
+		l.enter(c, place, hold{holdKey: holdKey{p.UserID, c.hub.node}, name: p.Name, state: omni.PresenceOnline})
 	}
 }
 
@@ -52,7 +53,7 @@ func (h *Hub) SetPresence(ctx context.Context, orgID, userID string, state omni.
 		return omni.Problemf(omni.ErrConflict, "You are offline: connect first.")
 	}
 	_, name := readMember(org, ls[i].Value)
-	c := h.comes(&hold{member: userID, holder: "set", name: name, state: state, set: true, group: &leaseGroup{topic: org}}, time.Now())
+	c := h.comes(&hold{holdKey: holdKey{userID, "set"}, name: name, state: state, set: true, group: &leaseGroup{topic: org}}, time.Now())
 	if _, err := h.bus.SetLeases(ctx, []LeaseGroup{{Group: org, Set: []LeaseChange{c}}}, h.opts.Linger); err != nil {
 		return fmt.Errorf("set presence: %w", err)
 	}
@@ -131,7 +132,7 @@ func (c *Conn) View(ctx context.Context, topic string, on bool) error {
 		l.mu.Unlock()
 		return nil
 	case on:
-		l.enter(c, place, c.id, hold{member: p.UserID, name: p.Name})
+		l.enter(c, place, hold{holdKey: holdKey{p.UserID, c.id}, name: p.Name})
 	default:
 		l.exit(c, place, true)
 	}
@@ -143,17 +144,44 @@ func (c *Conn) View(ctx context.Context, topic string, on bool) error {
 	return nil
 }
 
-// Viewers lists which users look at an interaction, in no order.
-func (h *Hub) Viewers(ctx context.Context, interactionID string) ([]wire.Viewing, error) {
+// Around lists which users look at an interaction, and who types in it, in no order.
+func (h *Hub) Around(ctx context.Context, interactionID string) ([]wire.Viewing, []wire.Typing, error) {
 	ls, err := h.bus.Leases(ctx, omni.InteractionTopic(interactionID))
 	if err != nil {
-		return nil, fmt.Errorf("who views interaction %s: %w", interactionID, err)
+		return nil, nil, fmt.Errorf("who is around interaction %s: %w", interactionID, err)
 	}
-	vs := make([]wire.Viewing, len(ls))
-	for i, l := range ls {
-		vs[i] = wire.Viewing{InteractionID: interactionID, Who: user(l.Member, l.Value), Until: l.Ends}
+	var vs []wire.Viewing
+	var ts []wire.Typing
+	for _, l := range ls {
+		if !strings.HasPrefix(l.Member, typist) {
+			vs = append(vs, wire.Viewing{InteractionID: interactionID, Who: user(l.Member, l.Value), Until: l.Ends})
+			continue
+		}
+		var t wire.Typing
+		if err := json.Unmarshal([]byte(l.Value), &t); err != nil {
+			return nil, nil, fmt.Errorf("who types in interaction %s: %w", interactionID, err)
+		}
+		ts = append(ts, t)
 	}
-	return vs, nil
+	return vs, ts, nil
+}
+
+// typist begins the members of an interaction's group who type. Their leases are renewed by the next word of it alone.
+// That one has ended is not told: whoever was told that it began knows until when.
+const typist = "typing:"
+
+// longestTyping bounds what a clock that is wrong can do.
+const longestTyping = 15 * time.Second
+
+// announceTyping tells e, and keeps it for who comes before it ends. That somebody stopped who did not type is not told.
+func (h *Hub) announceTyping(ctx context.Context, topic string, t wire.Typing, e Entry) error {
+	c := LeaseChange{Group: topic, Member: typist + t.Who.ID, Holder: "typing", Value: string(e.Data), Tell: e}
+	if t.Until == 0 {
+		return h.bus.DropLeases(ctx, []LeaseChange{c})
+	}
+	ttl := min(max(time.Until(t.Until.Time()), time.Millisecond), longestTyping)
+	_, err := h.bus.SetLeases(ctx, []LeaseGroup{{Group: topic, Set: []LeaseChange{c}}}, ttl)
+	return err
 }
 
 func user(id, name string) wire.Person {
@@ -172,6 +200,9 @@ func (h *Hub) comes(m *hold, now time.Time) LeaseChange {
 
 // goes ends a lease.
 func goes(topic, member, holder, name string) LeaseChange {
+	if strings.HasPrefix(member, typist) {
+		return LeaseChange{Group: topic, Member: member, Holder: holder}
+	}
 	return LeaseChange{Group: topic, Member: member, Holder: holder, Tell: told(topic, member, name, omni.PresenceOffline, 0)}
 }
 

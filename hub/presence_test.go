@@ -189,7 +189,7 @@ func (m *team) present(node int) []string {
 }
 
 func (m *team) viewers(interactionID string) []string {
-	vs, err := m.nodes[0].Viewers(m.t.Context(), interactionID)
+	vs, _, err := m.nodes[0].Around(m.t.Context(), interactionID)
 	require.NoError(m.t, err)
 	words := []string{}
 	for _, v := range vs {
@@ -400,5 +400,58 @@ func TestPresenceOfMany(t *testing.T) {
 		after(2 * time.Minute)
 		each := float64(m.buses[0].sets.Load()-before) / users / 120
 		require.InDelta(t, 1.0/11, each, 0.02, "renewals a second and user")
+	})
+}
+
+// Who types is known to who opens the conversation, until it ends by itself.
+func TestTypingIsKnown(t *testing.T) {
+	inTeam(t, 2, func(m *team) {
+		ben := m.join(1, person("Ben"))
+		ref := wire.InteractionRef{InteractionID: "i1"}
+		require.Nil(t, ben.do(t, wire.CmdInteractionOpen, ref))
+		types := func(until omni.Millis) {
+			require.NoError(t, m.nodes[0].Announce(t.Context(), "interaction/i1", wire.TypingEvent, wire.Typing{
+				InteractionID: "i1", Who: wire.Person{Type: omni.SenderContact, ID: "c1", Name: "Customer"}, Until: until,
+			}))
+			synctest.Wait()
+		}
+		around := func() (untils []omni.Millis) {
+			vs, ts, err := m.nodes[1].Around(t.Context(), "i1")
+			require.NoError(t, err)
+			require.Len(t, vs, 1)
+			for _, typing := range ts {
+				require.Equal(t, "Customer", typing.Who.Name)
+				untils = append(untils, typing.Until)
+			}
+			return untils
+		}
+		heard := func() (n int) {
+			for _, f := range ben.all() {
+				if f.Type == wire.TypingEvent {
+					n++
+				}
+			}
+			return n
+		}
+		until := omni.MillisOf(time.Now().Add(8 * time.Second))
+		types(until)
+		require.Equal(t, []omni.Millis{until}, around())
+		after(3 * time.Second)
+		until = omni.MillisOf(time.Now().Add(8 * time.Second))
+		types(until)
+		require.Equal(t, []omni.Millis{until}, around())
+		require.Equal(t, 2, heard(), "each time it is told")
+		types(0)
+		require.Empty(t, around())
+		require.Equal(t, 3, heard())
+		types(until)
+		after(9 * time.Second)
+		require.Empty(t, around())
+		after(time.Minute)
+		require.Equal(t, 4, heard(), "an end is not told")
+		require.Equal(t, []string{"Ben online", "Ben views i1"}, ben.told(t))
+		m.buses[0].away.Store(true)
+		require.Error(t, m.nodes[0].Announce(t.Context(), "interaction/i1", wire.TypingEvent, wire.Typing{Who: wire.Person{ID: "c1"}, Until: until}))
+		m.buses[0].away.Store(false)
 	})
 }

@@ -25,7 +25,7 @@ type presenceInput struct {
 func (s *Server) apiPresence() {
 	register(s, endpoint{
 		id: "presence-list", method: http.MethodGet, path: "/api/v1/presence", tag: "realtime",
-		summary: "Which users are there, by id; the event presence tells what changes",
+		summary: "Which users are there, by id; the event presence tells what changes while there are at most 500",
 	}, s.listPresence)
 	register(s, endpoint{
 		id: "presence-set", method: http.MethodPut, path: "/api/v1/presence", tag: "realtime", status: http.StatusNoContent,
@@ -59,19 +59,22 @@ func (s *Server) listPresence(ctx context.Context, p auth.Principal, in *PageInp
 	return newList(all, next, func(one wire.Presence) wire.Presence { return one }), nil
 }
 
-// open makes the user one of those who look at a conversation, and returns the others. The bus may be away: then they
-// are told later, and who they are is not known.
-func (a agents) open(ctx context.Context, conn *hub.Conn, p auth.Principal, interactionID string) []wire.Viewing {
+// open makes the user one of those who look at a conversation, and returns the others, and who else types. The bus may
+// be away: then they are told later, and who they are is not known.
+func (a agents) open(ctx context.Context, conn *hub.Conn, p auth.Principal, interactionID string) ([]wire.Viewing, []wire.Typing) {
 	ctx, cancel := context.WithTimeout(ctx, viewTime)
 	defer cancel()
 	err := conn.View(ctx, omni.InteractionTopic(interactionID), true)
-	var all []wire.Viewing
+	var views []wire.Viewing
+	var types []wire.Typing
 	if err == nil {
-		all, err = a.s.d.Hub.Viewers(ctx, interactionID)
+		views, types, err = a.s.d.Hub.Around(ctx, interactionID)
 	}
 	if err != nil {
 		a.s.log.WarnContext(ctx, "who looks at a conversation is not known", "conn_id", conn.ID(), "interaction_id", interactionID, "err", err)
-		return nil
+		return nil, nil
 	}
-	return slices.DeleteFunc(all, func(v wire.Viewing) bool { return v.Who.ID == p.Tenant.UserID })
+	self := p.Tenant.UserID
+	return slices.DeleteFunc(views, func(v wire.Viewing) bool { return v.Who.ID == self }),
+		slices.DeleteFunc(types, func(t wire.Typing) bool { return t.Who.ID == self })
 }

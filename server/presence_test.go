@@ -104,11 +104,13 @@ func TestViewing(t *testing.T) {
 	ref := wire.InteractionRef{InteractionID: m.InteractionID}
 	require.Equal(t, omni.CodeConflict, k.command(wire.CmdViewing, ref).Error.Code, "it is not open")
 
+	var types []wire.Typing
 	open := func(k *socket) []wire.Viewing {
 		f := k.command(wire.CmdInteractionOpen, ref)
 		require.Equal(t, "ok", f.Type, "%+v", f.Error)
 		var o wire.InteractionOpened
 		require.NoError(t, json.Unmarshal(f.Data, &o))
+		types = o.Typing
 		return o.Viewers
 	}
 	viewing := func(k *socket) wire.Viewing {
@@ -137,6 +139,15 @@ func TestViewing(t *testing.T) {
 	require.Zero(t, viewing(boss).Until)
 
 	require.Equal(t, "ok", visitor.command(wire.CmdTyping, `{}`).Type)
+	require.Equal(t, "ok", k.command(wire.CmdTyping, ref).Type)
+	require.Len(t, open(k), 1, "who types is not one who looks")
+	require.Len(t, types, 1, "not herself")
+	require.Equal(t, omni.SenderContact, types[0].Who.Type)
+	open(boss)
+	require.Len(t, types, 2)
+	require.Equal(t, "ok", visitor.command(wire.CmdTyping, `{"stop":true}`).Type)
+	open(k)
+	require.Empty(t, types)
 	require.Equal(t, omni.CodeUnsupported, visitor.command(wire.CmdViewing, ref).Error.Code)
 	require.False(t, slices.ContainsFunc(visitor.seen, func(e wire.Event) bool { return e.Type == wire.ViewingEvent }))
 }

@@ -230,7 +230,9 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 			if err := conn.Join(ctx, topic); err != nil {
 				return nil, err
 			}
-			return wire.InteractionOpened{Topic: topic, Interaction: wire.NewInteraction(i), Viewers: a.open(ctx, conn, p, i.ID)}, nil
+			opened := wire.InteractionOpened{Topic: topic, Interaction: wire.NewInteraction(i)}
+			opened.Viewers, opened.Typing = a.open(ctx, conn, p, i.ID)
+			return opened, nil
 		})
 	case wire.CmdInteractionCloseView:
 		return command(cmd, func(c wire.InteractionRef) (any, error) {

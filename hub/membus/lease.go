@@ -87,7 +87,7 @@ func (b *Bus) setLease(group string, c hub.LeaseChange, now, end time.Time) stri
 	}
 	l.prune(now)
 	l.holders[c.Holder] = end
-	if changed && c.Tell.Type != "" {
+	if changed && c.Tell.Type != "" && len(members) <= hub.MostTold {
 		b.announce(group, c.Tell)
 	}
 	return l.value
@@ -126,8 +126,9 @@ func (b *Bus) DropLeases(ctx context.Context, drops []hub.LeaseChange) error {
 		if len(l.holders) > 0 {
 			continue
 		}
+		told := c.Tell.Type != "" && len(s.leases[c.Group]) <= hub.MostTold
 		s.removeLease(c.Group, c.Member)
-		if c.Tell.Type != "" {
+		if told {
 			b.announce(c.Group, c.Tell)
 		}
 	}

@@ -61,7 +61,7 @@ func (b *Bus) SetLeases(ctx context.Context, groups []hub.LeaseGroup, ttl time.D
 		part := b.part(g.Group)
 		members, ends, channel := b.leaseKeys(part, g.Group)
 		for _, next := range batches[i] {
-			args := append([]any{"evalsha", setLeasesScript.sha, 3, members, ends, channel, max(ttl.Milliseconds(), 1), b.announce}, next.args...)
+			args := append([]any{"evalsha", setLeasesScript.sha, 3, members, ends, channel, max(ttl.Milliseconds(), 1), b.announce, hub.MostTold}, next.args...)
 			asked[i] = append(asked[i], b.send(ctx, part, setLeasesScript, next.size, args...))
 		}
 	}
@@ -131,7 +131,7 @@ func (b *Bus) DropLeases(ctx context.Context, drops []hub.LeaseChange) error {
 		for len(args) > 0 {
 			some := args[:min(len(args), 3*leasesAtOnce)]
 			args = args[len(some):]
-			all := append([]any{"evalsha", dropLeasesScript.sha, 3, members, ends, channel, b.announce}, some...)
+			all := append([]any{"evalsha", dropLeasesScript.sha, 3, members, ends, channel, b.announce, hub.MostTold}, some...)
 			asked = append(asked, b.send(ctx, part, dropLeasesScript, 64*len(some), all...))
 		}
 	}
@@ -200,7 +200,7 @@ end
 // setLeasesScript answers the members' values, and the members that have ended with their ends and values.
 var setLeasesScript = newScript(leaseHead + `
 local till, values = now + tonumber(ARGV[1]), {}
-for i = 3, #ARGV, 5 do
+for i = 4, #ARGV, 5 do
   local member, holder, value, tell = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 4]
   local old, left, last, known = redis.call('HGET', KEYS[1], member), '', 0, nil
   if old then
@@ -210,7 +210,7 @@ for i = 3, #ARGV, 5 do
   redis.call('HSET', KEYS[1], member, left .. holder .. ' ' .. string.format('%d', till) .. ' \n' .. value)
   redis.call('ZADD', KEYS[2], math.max(last, till), member)
   values[#values + 1] = value
-  if tell ~= '' and known ~= value then redis.call(ARGV[2], KEYS[3], tell) end
+  if tell ~= '' and known ~= value and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[3]) then redis.call(ARGV[2], KEYS[3], tell) end
 end
 if #values > 0 then
   local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
@@ -223,7 +223,7 @@ return {values, list(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'WITHSCOR
 
 // dropLeasesScript ends leases. It answers nothing.
 var dropLeasesScript = newScript(leaseHead + `
-for i = 2, #ARGV, 3 do
+for i = 3, #ARGV, 3 do
   local member, tell = ARGV[i], ARGV[i + 2]
   local old = redis.call('HGET', KEYS[1], member)
   if old then
@@ -232,9 +232,9 @@ for i = 2, #ARGV, 3 do
       redis.call('HSET', KEYS[1], member, left .. '\n' .. value)
       redis.call('ZADD', KEYS[2], last, member)
     else
+      if tell ~= '' and redis.call('HLEN', KEYS[1]) <= tonumber(ARGV[2]) then redis.call(ARGV[1], KEYS[3], tell) end
       redis.call('HDEL', KEYS[1], member)
       redis.call('ZREM', KEYS[2], member)
-      if tell ~= '' then redis.call(ARGV[1], KEYS[3], tell) end
     end
   end
 end

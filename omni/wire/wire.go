@@ -194,6 +194,7 @@ type InteractionOpened struct {
 	Topic       string      `json:"topic"` // interaction/<id>
 	Interaction Interaction `json:"interaction"`
 	Viewers     []Viewing   `json:"viewers,omitempty"` // other users who look at it now
+	Typing      []Typing    `json:"typing,omitempty"`  // others who type now
 }
 
 // InteractionAction is the data of claim, release, resolve and reopen.
@@ -423,7 +424,8 @@ type Viewing struct {
 	Until         omni.Millis `json:"until"` // when it ends if nobody renews it; 0: it has ended
 }
 
-// Presence is the data of the passing event presence: a user comes, goes, or is in another state. It is told as Viewing is.
+// Presence is the data of the passing event presence: a user comes, goes, or is in another state. It is told as Viewing
+// is, while at most 500 users are there; of more a client reads the list now and then.
 type Presence struct {
 	Who   Person             `json:"who"`
 	State omni.PresenceState `json:"state"`

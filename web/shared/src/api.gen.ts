@@ -600,7 +600,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which users are there, by id; the event presence tells what changes */
+        /** Which users are there, by id; the event presence tells what changes while there are at most 500 */
         get: operations["presence-list"];
         /** Be online, away or busy, as long as one is connected */
         put: operations["presence-set"];

@@ -186,7 +186,7 @@ export interface Viewing {
   until: Millis;
 }
 
-/** A user comes, goes, or is in another state. Told as Viewing is. */
+/** A user comes, goes, or is in another state. Told as Viewing is, while at most 500 users are there. */
 export interface Presence {
   who: Person;
   state: "online" | "away" | "busy" | "offline";
@@ -268,4 +268,6 @@ export interface InteractionOpened {
   interaction: Interaction;
   /** Other users who look at it now. */
   viewers?: Viewing[];
+  /** Others who type now. */
+  typing?: Typing[];
 }
