@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,50 @@ func TestEventIsEncodedAsWireSays(t *testing.T) {
 	require.NotContains(t, string(m.body()), "\n")
 	_, err = encodeEvent("t/1", Entry{Type: "x", Data: json.RawMessage("{\n")})
 	require.Error(t, err)
+}
+
+// However the bytes come, what is before a wrong length passes, and nothing behind it.
+func TestLengthsAreShort(t *testing.T) {
+	t.Parallel()
+	frame := func(first byte, length []byte, payload int) []byte {
+		b := append([]byte{first}, length...)
+		if length[0]&0x80 != 0 {
+			b = append(b, 1, 2, 3, 4)
+		}
+		return append(b, bytes.Repeat([]byte{0xfe}, payload)...)
+	}
+	good := bytes.Join([][]byte{
+		frame(0x81, []byte{0x80}, 0), frame(0x01, []byte{0x80 | 125}, 125), frame(0x80, []byte{0x80 | 126, 0, 126}, 126), frame(0x81, []byte{3}, 3),
+		frame(0x82, []byte{126, 0xff, 0xff}, 65535), frame(0x81, []byte{0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 0}, 65536), frame(0x89, []byte{0x80 | 5}, 5),
+	}, nil)
+	for _, bad := range [][]byte{
+		nil,
+		frame(0x81, []byte{0x80 | 126, 0, 125}, 125), frame(0x81, []byte{126, 0, 0}, 0), frame(0x89, []byte{0x80 | 126, 0, 5}, 5),
+		frame(0x81, []byte{0x80 | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 9), frame(0x81, []byte{127, 0, 0, 0, 0, 0, 0, 0, 1}, 1),
+	} {
+		all := slices.Concat(good, bad, good)
+		want := len(good)
+		if bad == nil {
+			want = len(all)
+		}
+		for _, size := range []int{1, 2, 3, 7, 512, len(all)} {
+			var h heads
+			passed := 0
+			for chunk := range slices.Chunk(all, size) {
+				n := h.pass(chunk)
+				passed += n
+				require.Equal(t, h.wrong, n < len(chunk))
+				if h.wrong {
+					break
+				}
+			}
+			require.Equal(t, bad != nil, h.wrong)
+			if size == len(all) || bad == nil {
+				require.Equal(t, want, passed, "in chunks of %d", size)
+			}
+			require.Less(t, passed-want, 10, "at most the head itself")
+		}
+	}
 }
 
 func TestReconnect(t *testing.T) {

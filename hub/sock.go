@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ type sock struct {
 	timeout time.Duration // for each write
 	early   []byte        // what the client sent behind its handshake
 
+	heads    heads        // used by the reader alone
 	seen     atomic.Int64 // when bytes came last, Unix nanoseconds
 	readFail atomic.Bool  // the connection itself ended, rather than a frame that was wrong
 
@@ -35,12 +37,15 @@ const (
 
 // Read implements net.Conn.
 func (s *sock) Read(p []byte) (int, error) {
+	if s.heads.wrong {
+		return 0, errLength
+	}
 	if len(s.early) > 0 {
 		n := copy(p, s.early)
 		if s.early = s.early[n:]; len(s.early) == 0 {
 			s.early = nil
 		}
-		return n, nil
+		return s.checked(p[:n], nil)
 	}
 	n, err := s.Conn.Read(p)
 	if n > 0 {
@@ -49,7 +54,74 @@ func (s *sock) Read(p []byte) (int, error) {
 	if err != nil {
 		s.readFail.Store(true)
 	}
+	return s.checked(p[:n], err)
+}
+
+// checked gives on what comes before a wrong length, and then the error.
+func (s *sock) checked(b []byte, err error) (int, error) {
+	n := s.heads.pass(b)
+	if n == 0 && s.heads.wrong {
+		return 0, errLength
+	}
 	return n, err
+}
+
+var errLength = errors.New("a length takes more bytes than it needs")
+
+// heads looks at frames as they come, for what RFC 6455 section 5.2 demands of a length and coder/websocket does not
+// ask: that it takes as few bytes as it can.
+type heads struct {
+	skip  uint64   // bytes until the next head
+	head  [10]byte // that is coming
+	have  uint8    // bytes of head
+	wrong bool
+}
+
+// pass says how many bytes of b are before a wrong length: all, if there is none.
+func (h *heads) pass(b []byte) int {
+	whole, start := len(b), 0
+	for i := 0; i < whole; {
+		if h.skip > 0 {
+			n := min(h.skip, uint64(whole-i))
+			h.skip -= n
+			i += int(n)
+			continue
+		}
+		if h.have == 0 {
+			start = i
+		}
+		h.head[h.have] = b[i]
+		h.have++
+		i++
+		if h.have < 2 {
+			continue
+		}
+		n, size, least := uint64(h.head[1]&0x7f), uint8(2), uint64(0)
+		switch n {
+		case 126:
+			size, least = 4, 126
+		case 127:
+			size, least = 10, 1<<16
+		}
+		if h.have < size {
+			continue
+		}
+		if size > 2 {
+			n = 0
+			for _, c := range h.head[2:size] {
+				n = n<<8 | uint64(c)
+			}
+		}
+		if n < least {
+			h.wrong = true
+			return start
+		}
+		h.have, h.skip = 0, n
+		if h.head[1]&0x80 != 0 {
+			h.skip += 4 // the mask
+		}
+	}
+	return whole
 }
 
 // Write implements net.Conn for coder/websocket. Of its frames only the first close frame goes out, with a reason

@@ -179,7 +179,9 @@ func (f *flock) dial(i int, resume bool) error {
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+	// From many addresses, each of which may open only so many in a time.
+	err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%100)}})
+	for again := err == nil; again; again = errors.Is(err, syscall.EINTR) {
 		err = syscall.Connect(fd, &f.addr)
 	}
 	if err == nil {
