@@ -37,6 +37,10 @@ func Commands() []Route {
 		agent(wire.CmdInteractionRelease, act, one),
 		agent(wire.CmdInteractionResolve, act, one),
 		agent(wire.CmdInteractionReopen, act, one),
+		{
+			Method: "WS", Path: "/livechat/ws", Operation: "ws:" + wire.CmdConversationEnd, Summary: "Command " + wire.CmdConversationEnd,
+			Roles: auth.Roles["ws:"+wire.CmdConversationEnd], Sample: `{}`,
+		},
 	}
 }
 
@@ -385,6 +389,8 @@ func (v visitors) do(ctx context.Context, conn *hub.Conn, who omni.Visitor, cmd 
 			}
 			return struct{}{}, pipe.VisitorTyping(ctx, who, c)
 		})
+	case wire.CmdConversationEnd:
+		return command(cmd, func(struct{}) (any, error) { return struct{}{}, pipe.VisitorEnd(ctx, who) })
 	default:
 		return nil, unsupported(cmd)
 	}
