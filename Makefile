@@ -168,7 +168,7 @@ fuzz: ## Run each fuzz target for FUZZTIME (30s); `make test` runs their seeds
 	@grep -rnoE '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' --exclude-dir=node_modules . | sed -E 's|^\./(.*)/[^/]*:[0-9]+:func |\1 |' | sort | \
 	while read -r dir target; do \
 		echo "==> $$dir $$target"; \
-		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "./$$dir" </dev/null; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s "./$$dir" </dev/null; \
 	done
 
 .PHONY: bench

@@ -213,6 +213,7 @@ func TestSec_S8_X7_BrokenFrames(t *testing.T) {
 		{"X7 close code 2999", [][]byte{masked(shut, closing(2999, ""))}, 1002},
 		{"X7 close code 5000", [][]byte{masked(shut, closing(5000, ""))}, 1002},
 		{"X7 close reason not UTF-8", [][]byte{masked(shut, closing(1000, "\xff"))}, 1007},
+		{"X7 close 1002, reason not UTF-8", [][]byte{masked(shut, closing(1002, "\xff"))}, 1007},
 		{"X7 good close", [][]byte{masked(shut, closing(1000, "bye"))}, 1000},
 		{"X7 good close, own code", [][]byte{masked(shut, closing(4999, ""))}, 4999},
 		{"X7 close without a code", [][]byte{masked(shut, nil)}, 0},

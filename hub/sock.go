@@ -141,12 +141,12 @@ func (s *sock) Write(p []byte) (int, error) {
 		code := int(body[0])<<8 | int(body[1])
 		reason := ""
 		switch {
+		case !utf8.Valid(body[2:]): // what the client wrote: coder's own words are plain
+			code, reason = CloseUTF8, "reason is not UTF-8"
 		case code == CloseProtocol:
 			reason = "protocol error"
 		case code == CloseTooBig:
 			reason = "message too big"
-		case !utf8.Valid(body[2:]):
-			code, reason = CloseUTF8, "reason is not UTF-8"
 		}
 		payload = closePayload(code, reason)
 	}

@@ -104,6 +104,50 @@ func TestTopicsFollowMembership(t *testing.T) {
 	require.NotContains(t, topics, omni.GroupTopic(s.group.ID))
 }
 
+// A visitor ends their conversation, whoever changes it at the same time, and writes again.
+func TestVisitorEndsTheConversation(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).run()
+	v := omni.Visitor{ID: omni.NewToken(16), OrganisationID: s.tenant.OrganisationID, DigitalChannelID: s.chat.ID}
+	require.ErrorIs(t, s.VisitorEnd(t.Context(), v), omni.ErrNotFound, "there is none yet")
+	write := func(text string) omni.Interaction {
+		_, _, err := s.VisitorSend(t.Context(), v, wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Text: text}})
+		require.NoError(t, err)
+		it, err := s.VisitorInteraction(t.Context(), v)
+		require.NoError(t, err)
+		require.Equal(t, omni.InteractionOpen, it.State)
+		return it
+	}
+	it := write("hello")
+	var claims sync.WaitGroup
+	claims.Go(func() {
+		_, _ = s.Claim(t.Context(), s.ana, wire.InteractionAction{InteractionID: it.ID, Version: it.Version})
+	})
+	require.NoError(t, s.VisitorEnd(t.Context(), v))
+	claims.Wait()
+	require.NoError(t, s.VisitorEnd(t.Context(), v), "ended already")
+	it, err := s.VisitorInteraction(t.Context(), v)
+	require.NoError(t, err)
+	require.Equal(t, omni.InteractionResolved, it.State)
+	require.Positive(t, it.ResolvedAt)
+	require.Empty(t, it.ResolvedBy, "no user did it")
+	told := s.pub.of(wire.InteractionResolved)
+	require.Len(t, told, 2, "its home topic and the visitor's, once")
+	require.Equal(t, "ended by the visitor", told[0].data.(wire.InteractionChange).Reason)
+	require.Equal(t, omni.VisitorTopic(v.ID), told[1].topic)
+	require.Empty(t, told[1].data.(wire.InteractionChange).Reason)
+	require.Equal(t, it.ID, write("one more thing").ID, "opened again")
+
+	stranger := v
+	stranger.ID = omni.NewToken(16)
+	require.ErrorIs(t, s.VisitorEnd(t.Context(), stranger), omni.ErrNotFound)
+	stranger.ID, stranger.OrganisationID = v.ID, omni.NewID()
+	require.Error(t, s.VisitorEnd(t.Context(), stranger), "another organisation's")
+	now, err := s.VisitorInteraction(t.Context(), v)
+	require.NoError(t, err)
+	require.Equal(t, omni.InteractionOpen, now.State)
+}
+
 func TestVisitorAndAgentTalk(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t).run()

@@ -182,6 +182,28 @@ func (p *Pipeline) VisitorTyping(ctx context.Context, v omni.Visitor, c wire.Typ
 	return p.typing(ctx, it, wire.Person{Type: omni.SenderContact, ID: it.ContactID, Name: it.ContactName}, c.Stop)
 }
 
+// endTries is how often an end that met an agent's change is tried again.
+const endTries = 5
+
+// VisitorEnd resolves the visitor's conversation. One that is resolved stays as it is, and without one it is
+// omni.ErrNotFound. The visitor's next message opens it again.
+func (p *Pipeline) VisitorEnd(ctx context.Context, v omni.Visitor) error {
+	who := Actor{Tenant: omni.Org(v.OrganisationID)}
+	for range endTries {
+		it, err := p.VisitorInteraction(ctx, v)
+		if err != nil || it.State == omni.InteractionResolved {
+			return err
+		}
+		state, at, nobody := omni.InteractionResolved, p.millis(), ""
+		_, err = p.change(ctx, who, it, it.Version, store.InteractionChange{State: &state, ResolvedAt: &at, ResolvedBy: &nobody},
+			wire.InteractionResolved, "ended by the visitor")
+		if !errors.Is(err, omni.ErrConflict) {
+			return err
+		}
+	}
+	return omni.Problemf(omni.ErrUnavailable, "this conversation is changing too fast: try again")
+}
+
 // LiveChatCapabilities is what our own widget can carry.
 func LiveChatCapabilities() omni.Capabilities {
 	return omni.Capabilities{MaxTextLength: 8000, ReadStatus: true, Typing: true}

@@ -116,6 +116,12 @@ func (s *Server) apiLiveChat() {
 		}
 		return out, nil
 	})
+	register(s, endpoint{
+		id: "livechat-end", method: http.MethodPost, path: "/livechat/v1/conversation/end", tag: "livechat", status: http.StatusNoContent,
+		summary: "End the visitor's conversation; writing again opens it again",
+	}, func(ctx context.Context, p auth.Principal, _ *noInput) (*noOutput, error) {
+		return nil, s.d.Pipeline.VisitorEnd(ctx, *p.Visitor)
+	})
 }
 
 // visitor is who a visitor's token names.

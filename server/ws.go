@@ -39,6 +39,10 @@ func Commands() []Route {
 		agent(wire.CmdInteractionRelease, act, one),
 		agent(wire.CmdInteractionResolve, act, one),
 		agent(wire.CmdInteractionReopen, act, one),
+		{
+			Method: "WS", Path: "/livechat/ws", Operation: "ws:" + wire.CmdConversationEnd, Summary: "Command " + wire.CmdConversationEnd,
+			Roles: auth.Roles["ws:"+wire.CmdConversationEnd], Sample: `{}`,
+		},
 	}
 }
 
@@ -399,6 +403,8 @@ func (v visitors) do(ctx context.Context, conn *hub.Conn, who omni.Visitor, cmd 
 			}
 			return struct{}{}, pipe.VisitorTyping(ctx, who, c)
 		})
+	case wire.CmdConversationEnd:
+		return command(cmd, func(struct{}) (any, error) { return struct{}{}, pipe.VisitorEnd(ctx, who) })
 	default:
 		return nil, unsupported(cmd)
 	}

@@ -214,6 +214,11 @@ func TestVisitorSocket(t *testing.T) {
 	f = k.command(wire.CmdMessageRead, wire.ReadMessage{InteractionID: seen.InteractionID, Seq: 1})
 	require.Equal(t, omni.CodeNotFound, f.Error.Code, "visitors name no conversations")
 
+	require.Equal(t, omni.CodeForbidden, agent.command(wire.CmdConversationEnd, `{}`).Error.Code, "it is the visitor's to say")
+	require.Equal(t, "ok", k.command(wire.CmdConversationEnd, `{}`).Type)
+	k.event(wire.InteractionResolved)
+	agent.event(wire.InteractionResolved)
+
 	// The same visitor again, by their token.
 	r = s.call(http.MethodPost, "/livechat/v1/sessions", "", map[string]any{"widgetId": s.a.livechat.LiveChat.PublicID, "token": v.Token})
 	var again server.VisitorSessionBody
@@ -221,6 +226,7 @@ func TestVisitorSocket(t *testing.T) {
 	require.Equal(t, v.VisitorID, again.VisitorID)
 	require.NotNil(t, again.Conversation)
 	require.Equal(t, int64(2), again.Conversation.LastSeq)
+	require.Equal(t, omni.InteractionResolved, again.Conversation.State)
 	second, c := s.connect("/livechat/ws", publicURL, wire.Connect{Token: again.Token})
 	require.Len(t, c.Topics, 2, "their own, and that of the conversation")
 	require.Equal(t, "ok", agent.command(wire.CmdTyping, wire.TypingCommand{InteractionID: seen.InteractionID}).Type)
@@ -253,12 +259,18 @@ func TestVisitorByREST(t *testing.T) {
 	s.call(http.MethodGet, "/livechat/v1/messages", v.Token, nil).into(t, &list)
 	require.Empty(t, list.Items)
 	require.NotNil(t, list.Items)
+	const end = "/livechat/v1/conversation/end"
+	require.Equal(t, http.StatusNotFound, s.call(http.MethodPost, end, v.Token, nil).StatusCode, "nothing to end")
 	body := map[string]any{"clientId": omni.NewID(), "payload": map[string]any{"text": "hello"}}
 	first := s.call(http.MethodPost, "/livechat/v1/messages", v.Token, body)
 	require.Equal(t, http.StatusCreated, first.StatusCode, first.body)
 	require.Equal(t, http.StatusOK, s.call(http.MethodPost, "/livechat/v1/messages", v.Token, body).StatusCode)
 	s.call(http.MethodGet, "/livechat/v1/messages?after=0", v.Token, nil).into(t, &list)
 	require.Len(t, list.Items, 1)
+	for range 2 { // the same again changes nothing
+		require.Equal(t, http.StatusNoContent, s.call(http.MethodPost, end, v.Token, nil).StatusCode)
+	}
+	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodPost, end, s.a.agentToken, nil).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/livechat/v1/messages", s.a.agentToken, nil).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/api/v1/me", v.Token, nil).StatusCode)
 }

@@ -42,6 +42,7 @@ var Commands = []CommandSpec{
 	{Type: CmdInteractionRelease, About: "Gives an interaction back to its group", Data: InteractionAction{}, Answer: Interaction{}},
 	{Type: CmdInteractionResolve, About: "Ends an interaction", Data: InteractionAction{}, Answer: Interaction{}},
 	{Type: CmdInteractionReopen, About: "Reopens a resolved interaction", Data: InteractionAction{}, Answer: Interaction{}},
+	{Type: CmdConversationEnd, About: "Ends a visitor's own conversation", Data: Nothing{}, Visitors: Nothing{}, NoAgents: true},
 }
 
 // Events are all events.

@@ -52,6 +52,7 @@ const (
 	CmdInteractionRelease   = "interaction.release"
 	CmdInteractionResolve   = "interaction.resolve"
 	CmdInteractionReopen    = "interaction.reopen"
+	CmdConversationEnd      = "conversation.end" // a visitor's
 )
 
 // Command is a frame from a client.

@@ -50,6 +50,7 @@ var Roles = map[string][]omni.Role{
 	"livechat-session":       everyone,
 	"livechat-messages":      visitors,
 	"livechat-message-send":  visitors,
+	"livechat-end":           visitors,
 	"ws:auth.refresh":        staff,
 	"ws:message.send":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
 	"ws:message.read":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
@@ -64,6 +65,7 @@ var Roles = map[string][]omni.Role{
 	"ws:interaction.reopen":  staff,
 
 	"ws:interaction.close_view": staff,
+	"ws:conversation.end":       visitors,
 }
 
 // Allowed reports whether a role may do what id names.
