@@ -85,11 +85,12 @@ API_TYPES := web/shared/src/api.gen.ts
 
 # Both files are replaced only when their content changed, so that the web programs are not built again for nothing.
 .PHONY: generate
-generate: .make/web-deps ## Write what is made from the source: OpenAPI document, TypeScript types, tables of docs/data.md, wrappers
+generate: .make/web-deps ## Write what is made from the source: OpenAPI document, TypeScript types, tables and examples of documents, wrappers
 	go generate ./...
 	@tools/replace.sh $(OPENAPI) go run ./cmd/omniservice openapi
 	@tools/replace.sh $(API_TYPES) web/node_modules/.bin/openapi-typescript $(OPENAPI)
 	go test ./app -run '^TestDataDocIsFresh$$' -count=1 -write-docs
+	go test ./internal/doccheck -run '^TestExamplesAreFresh$$' -count=1 -write-docs
 
 .PHONY: fmt
 fmt: $(GOLANGCI) .make/web-deps ## Format Go and web sources

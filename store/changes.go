@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"time"
 
 	"omniservice/omni"
 )
@@ -23,7 +24,7 @@ type Changes interface {
 	// were told before it.
 	//
 	// Where the way from the place to now cannot be told, Reset is true and nothing else but Next is there: a moment before the
-	// store kept numbers, a place of another store or of the time before a backup was restored, other groups than those of the
+	// store kept numbers or longer ago than KeepMoments, a place of another store or of the time before a backup was restored, other groups than those of the
 	// call that gave the place, and no place at all. Next is then the place of now: whoever reads everything after the
 	// call, and goes on from Next, misses nothing.
 	//
@@ -34,6 +35,9 @@ type Changes interface {
 	// that numbers while it writes does nothing.
 	SettleChanges(ctx context.Context) (int, error)
 }
+
+// KeepMoments is how far back a moment is known; places of earlier calls are known for as long as there is the store.
+const KeepMoments = 90 * 24 * time.Hour
 
 // ChangeQuery says from where changes are told, and which.
 type ChangeQuery struct {

@@ -182,6 +182,16 @@ func (s *Store) Sweep(ctx context.Context, now omni.Millis) (int, error) {
 			ends = found == sweepAtOnce
 		}
 	}
+	// What moments stand for goes too, uncounted: these are no records.
+	err := runOnly(ctx, s, func(ctx context.Context) error {
+		_, err := s.coll(collChanges).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{
+			{Key: "$gte", Value: minuteID(0)}, {Key: "$lt", Value: minuteID(int64(now.Add(-store.KeepMoments)) / 60_000)},
+		}}})
+		return err
+	})
+	if err != nil {
+		return total, fmt.Errorf("sweep changes: %w", err)
+	}
 	return total, nil
 }
 

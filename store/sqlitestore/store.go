@@ -289,5 +289,13 @@ func (s *Store) Sweep(ctx context.Context, now omni.Millis) (int, error) {
 			}
 		}
 	}
+	// What moments stand for goes too, uncounted: these are no records.
+	err := writeOnly(ctx, s, func(ctx context.Context, c *conn) error {
+		_, err := c.exec(ctx, sqlChangeMarksOld, int64(now.Add(-store.KeepMoments))/60_000, sweepAtOnce)
+		return err
+	})
+	if err != nil {
+		return total, fmt.Errorf("sweep: %w", err)
+	}
 	return total, nil
 }

@@ -252,8 +252,16 @@ func changesThatCannotBeTold(t *testing.T, s store.Store) {
 		require.False(t, c.Reset, name)
 		require.Empty(t, c.Messages, "%s: it is the place of now", name)
 	}
+	// Moments are forgotten, places are not.
+	_, err := s.Sweep(ctx, omni.MillisOf(time.Now().Add(store.KeepMoments+time.Hour)))
+	require.NoError(t, err)
+	c, err := s.ChangedSince(ctx, w.tenant, store.ChangeQuery{GroupIDs: f.groups, SinceAt: 1})
+	require.NoError(t, err)
+	require.True(t, c.Reset)
+	f.all(t, s, 50)
+	require.Len(t, f.messages, 1)
 	// The same groups in another order are the same.
-	c, err := s.ChangedSince(ctx, w.tenant, store.ChangeQuery{GroupIDs: more})
+	c, err = s.ChangedSince(ctx, w.tenant, store.ChangeQuery{GroupIDs: more})
 	require.NoError(t, err)
 	slices.Reverse(more)
 	c, err = s.ChangedSince(ctx, w.tenant, store.ChangeQuery{GroupIDs: append(more, more[0]), Since: c.Next})

@@ -27,13 +27,18 @@ export type SocketStatus =
   | { state: "waiting"; attempt: number; retryAt: Millis }
   | { state: "stopped"; reason: StopReason; code: number; text: string };
 
+/** Says to whom a connection belongs. */
+export type Credentials = { ticket: string } | { token: string } | { apiKey: string };
+
 export interface SocketOptions {
   /** ws: or wss: URL. */
   url: string;
   /** Program and version, for the server's log. */
   client: string;
-  /** Fetches a one-use ticket. An OmniError `unauthenticated` ends the session, any other error is tried again. */
-  ticket(): Promise<string>;
+  /** Fetches a one-use ticket, as pages do. An OmniError `unauthenticated` ends the session, any other error is tried again. */
+  ticket?(): Promise<string>;
+  /** Instead of ticket: what else connect takes. Programs, which send no Origin, give a token or an API key. */
+  credentials?(): Promise<Credentials>;
   /** Renews the session after 4401; false ends it. Without it 4401 only asks for a new ticket, once. */
   refresh?(): Promise<boolean>;
   /** Gives a token that extends the connection before the one it was made with ends. Without it the server closes. */
@@ -59,12 +64,15 @@ export interface SocketPlatform {
   document?: (EventTarget & { visibilityState: string }) | undefined;
 }
 
+/** A page has both, a worker and a server have neither: they are looked for, not expected. */
+type Page = Pick<SocketPlatform, "window" | "document">;
+
 const browser = (): SocketPlatform => ({
   WebSocket: globalThis.WebSocket,
   now: () => Date.now(),
   random: () => Math.random(),
-  window: globalThis.window,
-  document: globalThis.document,
+  window: (globalThis as Page).window,
+  document: (globalThis as Page).document,
 });
 
 export const livenessMs = 40_000;
@@ -245,9 +253,9 @@ export class OmniSocket {
     }, connectTimeoutMs);
     this.liveTimer = timer;
 
-    let ticket: string;
+    let credentials: Credentials;
     try {
-      ticket = await this.o.ticket();
+      credentials = await this.credentials();
     } catch (e) {
       if (!current()) return;
       clearTimeout(timer);
@@ -271,17 +279,23 @@ export class OmniSocket {
         reject: (e) => this.refused(e),
         timer,
       });
-      ws.send(JSON.stringify({ id, type: "connect", data: { ticket, client: this.o.client, resume } }));
+      ws.send(JSON.stringify({ id, type: "connect", data: { ...credentials, client: this.o.client, resume } }));
     };
     ws.onmessage = (m: MessageEvent) => {
       if (this.link === link && typeof m.data === "string") this.receive(link, m.data);
     };
-    ws.onclose = (c: CloseEvent) => {
+    ws.onclose = (c: { code: number; reason: string }) => {
       if (this.link === link) this.onClose(c.code, c.reason);
     };
     ws.onerror = () => {
       // A close event always follows and says all there is to know.
     };
+  }
+
+  private async credentials(): Promise<Credentials> {
+    if (this.o.credentials) return this.o.credentials();
+    if (this.o.ticket) return { ticket: await this.o.ticket() };
+    throw new OmniError({ code: "unauthenticated", message: "Neither ticket nor credentials were given." });
   }
 
   private connected(link: Link, c: Connected): void {
