@@ -29,7 +29,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"omniservice/app"
+	"omniservice/hub"
 	"omniservice/omni"
+	"omniservice/pipeline"
 	"omniservice/store"
 	"omniservice/store/spool"
 )
@@ -48,6 +50,9 @@ type Options struct {
 	Before func(dataDir string)          // called when the data directory is there, before the program starts
 	Around func(store.Store) store.Store // put around the program's store; not of processes
 	Spool  spool.Options                 // limits of the program's spool; not of processes
+	Bus    func(hub.Bus) hub.Bus         // put around the program's bus; not of processes
+	Hub    hub.Options                   // limits and times of its hub; not of processes
+	Lease  time.Duration                 // after which others take over from a dead node; 0 means 15 s; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -92,21 +97,27 @@ func Start(t testing.TB, o Options) *System {
 }
 
 // Node starts another gateway on the same store and Redis. Both have the same organisations: Agent.On and
-// Account.On say at which node somebody is.
-func (s *System) Node(t testing.TB) *System {
+// Account.On say at which node somebody is. It has the options of the first node, but for Around, unless adjust changes
+// them.
+func (s *System) Node(t testing.TB, adjust ...func(*Options)) *System {
 	t.Helper()
+	o := s.opts
+	o.Around = nil
+	for _, f := range adjust {
+		f(&o)
+	}
 	// As on a machine of its own: only the key is the same.
 	dir := t.TempDir()
 	key, err := os.ReadFile(filepath.Join(s.DataDir, "secret.key"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret.key"), key, 0o600))
 	n := &System{
-		PublicURL: s.PublicURL, DataDir: dir, Twilio: s.Twilio, Log: s.Log, opts: s.opts, first: s, http: s.http,
+		PublicURL: s.PublicURL, DataDir: dir, Twilio: s.Twilio, Log: s.Log, opts: o, first: s, http: s.http,
 	}
 	alpha, beta := *s.Alpha, *s.Beta
 	alpha.sys, beta.sys = n, n
 	n.Alpha, n.Beta = &alpha, &beta
-	n.boot(t, s.App.Store(), nil)
+	n.boot(t, s.App.Store(), o.Around)
 	t.Cleanup(func() { n.Stop(t) })
 	return n
 }
@@ -133,7 +144,8 @@ func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store)
 	a, err := app.New(t.Context(), cfg, app.Options{
 		LogTo: s.Log, Store: shared,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
-		Around: around, Spool: s.opts.Spool,
+		Around: around, Spool: s.opts.Spool, Bus: s.opts.Bus, Hub: s.opts.Hub,
+		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease},
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
@@ -343,7 +355,7 @@ func (s *System) Launch(t testing.TB) time.Duration {
 		name, args = "taskset", append([]string{"-c", s.opts.Pin, binary}, args...)
 	}
 	cmd := exec.Command(name, args...) //nolint:noctx // it lives until it is killed
-	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE=Twilio="+s.Twilio.URL)
+	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE=Twilio="+s.Twilio.URL, "OMNI_REDIS_URL="+s.opts.RedisURL)
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	began := time.Now()

@@ -108,7 +108,7 @@ func (p *Pipeline) countWebhook(c omni.CarrierName, parsed carriers.Parsed) {
 // drainInbox works off what is pending in a worker's partitions.
 func (p *Pipeline) drainInbox(ctx context.Context, w *worker) (omni.Millis, error) {
 	var next omni.Millis
-	for ctx.Err() == nil {
+	for p.mayGoOn(ctx, w) {
 		records, err := p.store.PendingInbox(ctx, w.partitions, p.millis(), 128)
 		if err != nil || len(records) == 0 {
 			return next, err
@@ -342,6 +342,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	if res.Created && res.Interaction.State == omni.InteractionResolved {
 		// Another node's agent resolved it between the two steps: what the contact wrote opens it again.
 		if res.Interaction, how, err = p.openInteraction(ctx, in.tenant, org, in.channel, c, id); err != nil {
+			p.untold()
 			return store.Appended{}, err
 		}
 	}
@@ -403,7 +404,7 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 
 // homeTopic is where an interaction's events go: its group's.
 func (p *Pipeline) homeTopic(ctx context.Context, i omni.Interaction) string {
-	g, err := p.group(ctx, i.Tenant, i.GroupID)
+	g, err := p.group(context.WithoutCancel(ctx), i.Tenant, i.GroupID)
 	if err != nil {
 		return omni.GroupTopic(i.GroupID)
 	}

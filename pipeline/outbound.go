@@ -49,7 +49,7 @@ func (p *Pipeline) backoff(n int) time.Duration {
 
 // drainOutbox sends what is due in a worker's partitions, in order for each recipient.
 func (p *Pipeline) drainOutbox(ctx context.Context, w *worker) (omni.Millis, error) {
-	for ctx.Err() == nil {
+	for p.mayGoOn(ctx, w) {
 		items, err := p.store.PendingOutbox(ctx, w.partitions, p.millis(), 64)
 		if err != nil {
 			return 0, err
@@ -245,6 +245,7 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 	}
 	ch, err := p.channel(ctx, after.Tenant, after.Channel.DigitalChannelID)
 	if err != nil {
+		p.untold()
 		return fmt.Errorf("channel of message %s: %w", after.ID, err)
 	}
 	return p.statusApplied(ctx, ch, after)

@@ -93,8 +93,10 @@ func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e om
 
 // statusApplied announces a message's new status, and what follows from it.
 func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) error {
+	ctx = context.WithoutCancel(ctx) // it has happened
 	it, err := p.store.Interaction(ctx, m.Tenant, m.InteractionID)
 	if err != nil {
+		p.untold()
 		return fmt.Errorf("interaction of message %s: %w", m.ID, err)
 	}
 	change := wire.StatusChange{
