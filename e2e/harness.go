@@ -32,8 +32,10 @@ import (
 	"omniservice/hub"
 	"omniservice/omni"
 	"omniservice/pipeline"
+	"omniservice/server"
 	"omniservice/store"
 	"omniservice/store/spool"
+	"omniservice/store/sqlitestore"
 )
 
 // PublicURL is what the carriers' fixtures are signed for.
@@ -53,6 +55,8 @@ type Options struct {
 	Bus    func(hub.Bus) hub.Bus         // put around the program's bus; not of processes
 	Hub    hub.Options                   // limits and times of its hub; not of processes
 	Lease  time.Duration                 // after which others take over from a dead node; 0 means 15 s; not of processes
+	Limits server.Limits                 // on callers of its API; not of processes
+	Apart  bool                          // the store is no node's own, so that each can be stopped and started again; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -68,7 +72,8 @@ type System struct {
 	App       *app.App // nil for a process
 
 	opts  Options
-	first *System // the node that this one shares everything with; nil if it is the first
+	first *System     // the node that this one shares everything with; nil if it is the first
+	store store.Store // that several nodes share; nil if the program opens it
 	http  *http.Client
 	clock atomic.Int64 // nanoseconds that the program's clock is ahead
 	proc  *process
@@ -117,7 +122,10 @@ func (s *System) Node(t testing.TB, adjust ...func(*Options)) *System {
 	alpha, beta := *s.Alpha, *s.Beta
 	alpha.sys, beta.sys = n, n
 	n.Alpha, n.Beta = &alpha, &beta
-	n.boot(t, s.App.Store(), o.Around)
+	if n.store = s.store; n.store == nil {
+		n.store = s.App.Store()
+	}
+	n.Boot(t, o.Around)
 	t.Cleanup(func() { n.Stop(t) })
 	return n
 }
@@ -125,12 +133,6 @@ func (s *System) Node(t testing.TB, adjust ...func(*Options)) *System {
 // Boot starts the program on the system's data, with around put around its store, and returns how long it took until a
 // request was answered. It is for a system that has been stopped.
 func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.Duration {
-	t.Helper()
-	return s.boot(t, nil, around)
-}
-
-// boot is Boot with the store that it shares with another node, if so.
-func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store) store.Store) time.Duration {
 	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
@@ -142,7 +144,7 @@ func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store)
 	}
 	began := time.Now()
 	a, err := app.New(t.Context(), cfg, app.Options{
-		LogTo: s.Log, Store: shared,
+		LogTo: s.Log, Store: s.store, Limits: s.opts.Limits,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
 		Around: around, Spool: s.opts.Spool, Bus: s.opts.Bus, Hub: s.opts.Hub,
 		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease},
@@ -210,6 +212,12 @@ func prepare(t testing.TB, o Options) *System {
 	}))
 	if o.Before != nil {
 		o.Before(s.DataDir)
+	}
+	if o.Apart {
+		st, err := sqlitestore.New(t.Context(), filepath.Join(s.DataDir, "omniservice.db"), sqlitestore.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, st.Close()) })
+		s.store = st
 	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s
