@@ -28,6 +28,7 @@ BENCH       ?= .
 BENCHTIME   ?= 1s
 SOAKMINUTES ?= 60
 OUTAGE      ?= 10m
+SOCKETS     ?= 10000
 
 .PHONY: help
 help: ## Show this list
@@ -178,6 +179,10 @@ bench: web ## Run the benchmarks of the packages, then the load figures of the w
 .PHONY: outage
 outage: web ## Run the tests of outages with OUTAGE (10m) instead of seconds without the store
 	OMNI_OUTAGE=$(OUTAGE) go test -count=1 -timeout 4h -v -run 'TestR[5-8]_' ./e2e
+
+.PHONY: storm
+storm: web ## Cut SOCKETS (10000) sockets at once and see them return; needs a limit of two open files for each, and some
+	OMNI_SOCKETS=$(SOCKETS) go test -count=1 -timeout 30m -v -run 'TestR26_' ./e2e
 
 .PHONY: soak
 soak: web ## Repeat the e2e tests, freshly shuffled, for SOAKMINUTES (60)

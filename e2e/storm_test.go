@@ -45,18 +45,18 @@ func TestR26_AllSocketsCutAtOnce(t *testing.T) {
 		Limits: unlimited, Hub: hub.Options{PerUser: sockets, PerAddress: 2 * sockets},
 		Around: func(st store.Store) store.Store { fault = faultstore.New(st, 1); return fault },
 	}))
-	lb, front := Balance(t, d.System)
 	fs := make(followers, sockets)
-	each(sockets, 32, func(i int) { fs[i] = follow(t, d, []*Agent{d.Ana, d.Ben}[i%2], front) })
+	each(sockets, 32, func(i int) { fs[i] = follow(t, d, []*Agent{d.Ana, d.Ben}[i%2], d.System) })
 	d.Account.Receive(t, Phone(0), Number, "before 0")
 	want := map[string]bool{"before 0": true}
 	fs[sockets-1].client.ExpectText(t, "before 0")
 
-	reads := func() int { return fault.Calls("ListMessages") + fault.Calls("ListInteractions") + fault.Calls("Message") }
-	perConnect := func() int { return fault.Calls("*") }
-	readsBefore, callsBefore := reads(), perConnect()
+	reads := func() int {
+		return fault.Calls("ListMessages") + fault.Calls("ListInteractions") + fault.Calls("Message")
+	}
+	readsBefore, callsBefore := reads(), fault.Calls("*")
 	began := time.Now()
-	lb.Cut()
+	each(sockets, 64, func(i int) { fs[i].client.Cut() })
 	var posting sync.WaitGroup
 	took := make([]time.Duration, messages)
 	posting.Go(func() {
@@ -74,10 +74,10 @@ func TestR26_AllSocketsCutAtOnce(t *testing.T) {
 	var returning sync.WaitGroup
 	for _, f := range fs {
 		returning.Go(func() {
-			<-time.After(rand.N(spread)) //nolint:gosec // as clients do
+			<-time.After(rand.N(spread)) // as clients do
 			end := time.Now().Add(Patience)
 			for !f.back(t) && time.Now().Before(end) {
-				<-time.After(rand.N(time.Second)) //nolint:gosec // the same
+				<-time.After(rand.N(time.Second))
 			}
 			for at := int64(time.Since(began)); ; {
 				if was := last.Load(); at <= was || last.CompareAndSwap(was, at) {
@@ -89,7 +89,7 @@ func TestR26_AllSocketsCutAtOnce(t *testing.T) {
 	returning.Wait()
 	posting.Wait()
 	back := time.Duration(last.Load())
-	read, calls := reads()-readsBefore, perConnect()-callsBefore
+	read, calls := reads()-readsBefore, fault.Calls("*")-callsBefore
 	missed, twice, disordered := fs.know(t, want)
 	recovered := 0
 	for _, f := range fs {

@@ -2,7 +2,9 @@ package e2e_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,8 +17,8 @@ import (
 	"omniservice/store/faultstore"
 )
 
-// follow lets the console come back whenever its socket was closed, until it knows so many messages.
-func (c *console) follow(t *testing.T, n int) (returns int) {
+// until lets the console come back whenever its socket was closed, until it knows so many messages.
+func (c *console) until(t *testing.T, n int) (returns int) {
 	t.Helper()
 	Eventually(t, fmt.Sprintf("the console knows %d messages", n), func() bool {
 		if !c.client.Open() {
@@ -57,7 +59,7 @@ func TestDeadNodeLeavesNothingUntold(t *testing.T) {
 			return fault
 		}
 	})
-	Eventually(t, "both nodes have work", func() bool { return owners(t, d)[0] == 8 && owners(t, d)[1] == 8 })
+	shared(t, d, 2)
 	c := newConsole(t, d)
 	for i := range contacts {
 		d.Account.On([]*System{d.System, dies}[i%2]).Receive(t, Phone(i), Number, fmt.Sprintf("before %d", i))
@@ -78,10 +80,10 @@ func TestDeadNodeLeavesNothingUntold(t *testing.T) {
 	back := fault.Away() // it stores nothing more, and Redis is out of its reach
 	hang()
 	died := time.Now()
-	returns := c.follow(t, 3*contacts)
+	returns := c.until(t, 3*contacts)
 	took := time.Since(died)
 	d.Account.Receive(t, Phone(0), Number, "after")
-	c.follow(t, 3*contacts+1)
+	c.until(t, 3*contacts+1)
 	c.once(t, 3*contacts+1)
 	t.Logf("%d of %d messages were told before the node died; with a lease of %v all known %v after that, the socket returned %d times",
 		told, 2*contacts, lease, took.Round(time.Millisecond), returns)
@@ -91,7 +93,7 @@ func TestDeadNodeLeavesNothingUntold(t *testing.T) {
 	line.Mend()
 }
 
-// owners counts the work leases of each node.
+// owners counts the work leases of each node that has some, the most first.
 func owners(t *testing.T, d *Desk) []int {
 	t.Helper()
 	ls, err := d.App.Store().ListLocks(t.Context(), "queue/")
@@ -102,15 +104,55 @@ func owners(t *testing.T, d *Desk) []int {
 			by[l.Owner]++
 		}
 	}
-	counts := []int{0, 0}
-	i := 0
-	for _, n := range by {
-		if i < len(counts) {
-			counts[i] = n
-		}
-		i++
-	}
+	counts := slices.Collect(maps.Values(by))
+	slices.SortFunc(counts, func(a, b int) int { return b - a })
 	return counts
+}
+
+// shared waits until all leases are held by so many nodes, evenly, and returns how long that took.
+func shared(t *testing.T, d *Desk, nodes int) time.Duration {
+	t.Helper()
+	began := time.Now()
+	Eventually(t, fmt.Sprintf("%d nodes share the work", nodes), func() bool {
+		counts, sum := owners(t, d), 0
+		for _, n := range counts {
+			sum += n
+		}
+		return len(counts) == nodes && sum == 16 && counts[0] == (16+nodes-1)/nodes
+	})
+	return time.Since(began).Round(time.Millisecond)
+}
+
+// Two and three nodes share the work, whoever comes and goes, and every message reaches agents once and in order.
+func TestNodesShareTheWork(t *testing.T) {
+	t.Parallel()
+	redis := testenv.StartRedis(t)
+	d := NewDesk(t, Start(t, Options{RedisURL: redis.URL(), Lease: 6 * time.Second}))
+	f := follow(t, d, d.Ana, d.System)
+	load := begin(d, 20, rate(100))
+	pause(300 * time.Millisecond)
+	second := d.Node(t)
+	two := shared(t, d, 2)
+	pause(300 * time.Millisecond)
+	third := d.Node(t)
+	three := shared(t, d, 3)
+	pause(300 * time.Millisecond)
+	third.Stop(t)
+	twoAgain := shared(t, d, 2)
+	pause(300 * time.Millisecond)
+	second.Stop(t)
+	one := shared(t, d, 1)
+	all := load.end()
+	want := taken(all)
+	missed, twice, disordered := followers{f}.know(t, want)
+	lost, rowsTwice, rowsDisordered := checkStored(t, d, want)
+	t.Logf("leases shared by two nodes %v after the second came, by three after %v, by two %v after one stopped, alone after %v; %d webhooks meanwhile, p99 %v: missed %d, twice %d, out of order %d",
+		two, three, twoAgain, one, len(want), slowest(all), missed+lost, twice+rowsTwice, disordered+rowsDisordered)
+	require.Zero(t, missed+lost)
+	require.Zero(t, twice+rowsTwice)
+	require.Zero(t, disordered+rowsDisordered)
+	require.Zero(t, not2xx(all))
+	require.Zero(t, f.resets)
 }
 
 // The only node is killed while Redis does not answer: what it took in, stored and could not tell is there when it is back.
@@ -136,10 +178,10 @@ func TestKilledWhileRedisIsAway(t *testing.T) {
 	began := time.Now()
 	d.Launch(t)
 	c.comeBack(t)
-	returns := c.follow(t, 1+messages)
+	returns := c.until(t, 1+messages)
 	took := time.Since(began)
 	d.Account.Receive(t, Phone(0), Number, "after")
-	c.follow(t, 2+messages)
+	c.until(t, 2+messages)
 	c.once(t, 2+messages)
 	t.Logf("killed with %d messages untold: all known %v after the start, the socket returned %d times more",
 		messages, took.Round(time.Millisecond), returns)

@@ -257,8 +257,7 @@ func (c *Client) command(t testing.TB, typ string, data any) (id int64, frame []
 func (c *Client) CloseCode() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var closed websocket.CloseError
-	if errors.As(c.err, &closed) {
+	if closed, ok := errors.AsType[websocket.CloseError](c.err); ok {
 		return int(closed.Code)
 	}
 	return 0
