@@ -321,6 +321,10 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		return store.Appended{}, err
 	}
 	steps.done("interaction", string(how))
+	key := "message " + in.channel.ID + " " + in.carrierMessageID + in.clientID
+	if how == store.OpenFound {
+		how = p.foundAgain(it)
+	}
 
 	m := omni.ServiceMessage{
 		ID: omni.NewID(), Tenant: omni.Org(in.tenant.OrganisationID), InteractionID: it.ID, Direction: omni.Inbound,
@@ -337,7 +341,14 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
+		p.doubt(key, how, err)
+		if how != store.OpenFound {
+			p.unsure.note(it.ID, how)
+		}
 		return store.Appended{}, fmt.Errorf("append message: %w", err)
+	}
+	if was, unsure := p.unsure.take(key); unsure && !res.Created {
+		res.Created, how = true, was
 	}
 	if res.Created && res.Interaction.State == omni.InteractionResolved {
 		// Another node's agent resolved it between the two steps: what the contact wrote opens it again.
@@ -353,6 +364,18 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		}
 	}
 	return res, nil
+}
+
+// foundAgain is how an interaction was opened that was found open: as it is said, or by a try whose message was not stored,
+// so that nobody was told.
+func (p *Pipeline) foundAgain(it omni.Interaction) store.OpenOutcome {
+	if how, ok := p.unsure.take(it.ID); ok {
+		return how
+	}
+	if it.LastSequence == 0 {
+		return store.OpenCreated
+	}
+	return store.OpenFound
 }
 
 // replyTarget turns the carrier's id of the message that is answered into ours, where we have it.

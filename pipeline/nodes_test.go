@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/pipeline"
 	"omniservice/store"
@@ -227,4 +228,40 @@ func TestStoppedWithChangesUntold(t *testing.T) {
 	ms.hold(8, a, b)
 	b.stop()
 	ms.eventually(func() bool { return a.renews.Load() == 1 }, "topics begin anew")
+}
+
+// The store does what it was asked and its answer is lost: when it is asked again it says that all was done before. What
+// nobody was told of is told then, once.
+func TestLostAnswersAreTold(t *testing.T) {
+	t.Parallel()
+	ms := &members{system: newSystem(t)}
+	a := ms.start("a")
+	ms.Pipeline = a.Pipeline
+	ms.hold(16, a)
+	lose := func(call string) { a.fault.Inject(faultstore.Fault{Calls: call, Times: 1, After: true}) }
+	told := func(typ string, n int) {
+		t.Helper()
+		ms.eventually(func() bool { return len(ms.pub.of(typ)) >= n && ms.idle() }, typ)
+		require.Len(t, ms.pub.of(typ), n)
+	}
+	for i, call := range []string{"OpenInteraction", "AppendMessage"} {
+		lose(call)
+		ms.accept(inbound("in-"+call, fmt.Sprintf("+1415555000%d", i), "hello"))
+		told(wire.MessageCreated, i+1)
+		told(wire.InteractionCreated, i+1)
+	}
+	it := ms.interactions()[0]
+	send := wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "answer"}}
+	lose("AppendMessage")
+	_, _, err := ms.Send(t.Context(), ms.ana, send)
+	require.ErrorIs(t, err, omni.ErrUnavailable)
+	m, _, err := ms.Send(t.Context(), ms.ana, send) // as a client does
+	require.NoError(t, err)
+	told(wire.MessageCreated, 3)
+	ms.eventually(func() bool { return ms.message(m.ID).Status == omni.StatusSent }, "the answer is sent")
+	told(wire.MessageStatus, 1)
+	lose("ApplyStatus")
+	ms.accept(statusOf(m, omni.StatusDelivered))
+	told(wire.MessageStatus, 2)
+	require.Zero(t, a.renews.Load())
 }

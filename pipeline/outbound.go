@@ -254,9 +254,14 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 // enqueue stores an outbound message and announces it.
 func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, m omni.ServiceMessage, how store.OpenOutcome) (omni.ServiceMessage, bool, error) {
 	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
+	key := "message " + m.InteractionID + " " + m.ClientID
 	res, err := p.store.AppendMessage(ctx, t, m)
 	if err != nil {
+		p.doubt(key, how, err)
 		return omni.ServiceMessage{}, false, fmt.Errorf("append message: %w", err)
+	}
+	if was, unsure := p.unsure.take(key); unsure && !res.Created {
+		res.Created, how = true, was
 	}
 	if !res.Created {
 		return res.Message, false, nil

@@ -86,6 +86,7 @@ type Pipeline struct {
 	leases  leases
 	members members
 	order   order
+	unsure  unsure
 	inbox   []*worker
 	outbox  []*worker
 	media   []*worker

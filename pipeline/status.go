@@ -33,10 +33,12 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 	if errors.Is(err, omni.ErrNotFound) {
 		return nil // kept by the store until the send has stored the carrier's id
 	}
+	key := "status " + ch.ID + " " + e.CarrierMessageID + " " + string(s.Status)
 	if err != nil {
+		p.doubt(key, "", err)
 		return fmt.Errorf("apply status: %w", err)
 	}
-	if applied {
+	if _, unsure := p.unsure.take(key); unsure || applied {
 		return p.statusApplied(ctx, ch, m)
 	}
 	return nil
