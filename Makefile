@@ -29,6 +29,7 @@ BENCHTIME   ?= 1s
 HUB         ?= .
 SOAKMINUTES ?= 60
 OUTAGE      ?= 10m
+SOCKETS     ?= 10000
 
 .PHONY: help
 help: ## Show this list
@@ -184,6 +185,10 @@ bench-hub: web ## Measure the hub's figures, H1 to H9 (HUB='fanout/redis' measur
 .PHONY: outage
 outage: web ## Run the tests of outages with OUTAGE (10m) instead of seconds without the store
 	OMNI_OUTAGE=$(OUTAGE) go test -count=1 -timeout 4h -v -run 'TestR[5-8]_' ./e2e
+
+.PHONY: storm
+storm: web ## Cut SOCKETS (10000) sockets at once and see them return; needs a limit of two open files for each, and some
+	OMNI_SOCKETS=$(SOCKETS) go test -count=1 -timeout 30m -v -run 'TestR26_' ./e2e
 
 .PHONY: soak
 soak: web ## Repeat the e2e tests, freshly shuffled, for SOAKMINUTES (60)

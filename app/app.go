@@ -38,12 +38,15 @@ import (
 // Options is what tests and commands decide beside the configuration.
 type Options struct {
 	Version string
-	LogTo   io.Writer        // where JSON log lines go; nil means os.Stderr
-	Out     io.Writer        // where people are told which pages there are; nil means nowhere
-	Now     func() time.Time // nil means time.Now
-	Limits  server.Limits    // zero means the server's own
-	Store   store.Store      // that several gateways of one test share, who do not close it; nil means the one in DataDir
-	Hub     hub.Options      // its limits and times; the rest is set here
+	LogTo   io.Writer             // where JSON log lines go; nil means os.Stderr
+	Out     io.Writer             // where people are told which pages there are; nil means nowhere
+	Now     func() time.Time      // nil means time.Now
+	Limits  server.Limits         // zero means the server's own
+	Store   store.Store           // that several gateways of one test share, who do not close it; nil means the one in DataDir
+	Hub     hub.Options           // its limits and times; the rest is set here
+	Bus     func(hub.Bus) hub.Bus // put around the bus, so that tests can make it fail
+
+	Pipeline pipeline.Options // its times; the rest is set here
 
 	Around func(store.Store) store.Store // put around the store, so that tests can make it fail
 	Spool  spool.Options                 // its limits and its disk; the rest is set here
@@ -152,6 +155,9 @@ func (a *App) assemble() error {
 	if a.bus, err = a.openBus(); err != nil {
 		return err
 	}
+	if a.o.Bus != nil {
+		a.bus = a.o.Bus(a.bus)
+	}
 	ho := a.o.Hub
 	ho.Logger, ho.Drain = a.log, a.cfg.DrainTime
 	ho.Regrant = func(ctx context.Context, p hub.Principal) ([]string, error) { return a.server.Regrant(ctx, p) }
@@ -164,13 +170,13 @@ func (a *App) assemble() error {
 		return err
 	}
 	metrics := server.NewMetrics()
-	po := pipeline.Options{
-		Node: a.node(), PublicURL: a.cfg.PublicURL, APIBase: bases, Now: a.o.Now, Log: a.log, Metrics: metrics.Pipeline(),
-		HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
-		MediaHTTP: httpout.New(httpout.Options{
-			Timeout: pipeline.FetchTimeout, MaxBody: pipeline.MaxFile, AllowLoopback: a.cfg.Demo || len(bases) > 0,
-		}),
-	}
+	po := a.o.Pipeline
+	po.Node, po.PublicURL, po.APIBase, po.Now, po.Log, po.Metrics = a.node(), a.cfg.PublicURL, bases, a.o.Now, a.log, metrics.Pipeline()
+	po.HTTP = httpout.New(httpout.Options{AllowLoopback: len(bases) > 0})
+	po.MediaHTTP = httpout.New(httpout.Options{
+		Timeout: pipeline.FetchTimeout, MaxBody: pipeline.MaxFile, AllowLoopback: a.cfg.Demo || len(bases) > 0,
+	})
+	po.Renew, po.AllTold = a.hub.Renew, func() bool { return !a.hub.Untold() }
 	if a.media != nil {
 		po.Media = a.media
 	}
@@ -240,7 +246,7 @@ func (a *App) openBus() (hub.Bus, error) {
 // node names this gateway in leases. Alone on an embedded store it keeps its name over restarts, so that it goes on at
 // once with what it had taken.
 func (a *App) node() string {
-	if a.cfg.RedisURL.IsZero() && a.cfg.MongoURI.IsZero() {
+	if a.o.Store == nil && a.cfg.MongoURI.IsZero() {
 		return "embedded"
 	}
 	return omni.NewID()
@@ -284,7 +290,12 @@ func (a *App) Start(ctx context.Context) error {
 		return err
 	}
 	a.stopWork = cancel
+	if err := a.pipeline.Join(ctx); err != nil { // before anybody can change anything, if that can be
+		a.log.WarnContext(ctx, "other nodes do not know of this one yet", "err", err)
+	}
+	telling, quiet := context.WithCancel(context.WithoutCancel(ctx))
 	go func() {
+		defer quiet()
 		err := a.pipeline.Run(work)
 		if err != nil {
 			a.failed <- fmt.Errorf("pipeline: %w", err)
@@ -292,7 +303,7 @@ func (a *App) Start(ctx context.Context) error {
 		a.worked <- err
 	}()
 	if a.signals != nil {
-		a.telling.Go(func() { a.signals.run(work, a.hub, a.log) })
+		a.telling.Go(func() { a.signals.run(telling, a.hub, a.log) })
 	}
 	for _, s := range []struct {
 		srv *http.Server
@@ -359,11 +370,11 @@ func (a *App) Stop(ctx context.Context) error {
 	if a.stopWork != nil {
 		errs = append(errs, a.serving.Wait())
 		a.stopWork()
-		a.telling.Wait() // ends with the bus's answer or refusal
 		a.preparing.Wait()
 		select {
 		case err := <-a.worked:
 			errs = append(errs, err)
+			a.telling.Wait() // ends with the bus's answer or refusal
 		case <-ctx.Done():
 			errs = append(errs, fmt.Errorf("the pipeline did not stop in time: %w", ctx.Err()))
 		}

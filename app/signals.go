@@ -49,21 +49,20 @@ func (s *signals) take() []int {
 	return all
 }
 
-// run sends what was added until ctx ends.
+// run sends what was added until ctx ends, and then once more: leases were given back.
 func (s *signals) run(ctx context.Context, h *hub.Hub, log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
+			last := context.WithoutCancel(ctx)
+			if err := s.send(last, h, s.take()); err != nil {
+				log.DebugContext(last, "other nodes not told of work", "err", err)
+			}
 			return
 		case <-s.wake:
 		}
 		workers := s.take()
-		if len(workers) == 0 {
-			continue
-		}
-		try, cancel := context.WithTimeout(ctx, signalTimeout)
-		err := h.Signal(try, workers)
-		cancel()
+		err := s.send(ctx, h, workers)
 		if err == nil {
 			continue
 		}
@@ -77,6 +76,15 @@ func (s *signals) run(ctx context.Context, h *hub.Hub, log *slog.Logger) {
 		case <-time.After(signalPause):
 		}
 	}
+}
+
+func (*signals) send(ctx context.Context, h *hub.Hub, workers []int) error {
+	if len(workers) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, signalTimeout)
+	defer cancel()
+	return h.Signal(ctx, workers)
 }
 
 // signalled takes what run of another node sent.

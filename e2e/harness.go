@@ -29,9 +29,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"omniservice/app"
+	"omniservice/hub"
 	"omniservice/omni"
+	"omniservice/pipeline"
+	"omniservice/server"
 	"omniservice/store"
 	"omniservice/store/spool"
+	"omniservice/store/sqlitestore"
 )
 
 // PublicURL is what the carriers' fixtures are signed for.
@@ -48,6 +52,11 @@ type Options struct {
 	Before func(dataDir string)          // called when the data directory is there, before the program starts
 	Around func(store.Store) store.Store // put around the program's store; not of processes
 	Spool  spool.Options                 // limits of the program's spool; not of processes
+	Bus    func(hub.Bus) hub.Bus         // put around the program's bus; not of processes
+	Hub    hub.Options                   // limits and times of its hub; not of processes
+	Lease  time.Duration                 // after which others take over from a dead node; 0 means 15 s; not of processes
+	Limits server.Limits                 // on callers of its API; not of processes
+	Apart  bool                          // the store is no node's own, so that each can be stopped and started again; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -63,7 +72,8 @@ type System struct {
 	App       *app.App // nil for a process
 
 	opts  Options
-	first *System // the node that this one shares everything with; nil if it is the first
+	first *System     // the node that this one shares everything with; nil if it is the first
+	store store.Store // that several nodes share; nil if the program opens it
 	http  *http.Client
 	clock atomic.Int64 // nanoseconds that the program's clock is ahead
 	proc  *process
@@ -95,21 +105,30 @@ func Start(t testing.TB, o Options) *System {
 }
 
 // Node starts another gateway on the same store and Redis. Both have the same organisations: Agent.On and
-// Account.On say at which node somebody is.
-func (s *System) Node(t testing.TB) *System {
+// Account.On say at which node somebody is. It has the options of the first node, but for Around, unless adjust changes
+// them.
+func (s *System) Node(t testing.TB, adjust ...func(*Options)) *System {
 	t.Helper()
+	o := s.opts
+	o.Around = nil
+	for _, f := range adjust {
+		f(&o)
+	}
 	// As on a machine of its own: only the key is the same.
 	dir := t.TempDir()
 	key, err := os.ReadFile(filepath.Join(s.DataDir, "secret.key"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "secret.key"), key, 0o600))
 	n := &System{
-		PublicURL: s.PublicURL, DataDir: dir, Twilio: s.Twilio, Log: s.Log, opts: s.opts, first: s, http: s.http,
+		PublicURL: s.PublicURL, DataDir: dir, Twilio: s.Twilio, Log: s.Log, opts: o, first: s, http: s.http,
 	}
 	alpha, beta := *s.Alpha, *s.Beta
 	alpha.sys, beta.sys = n, n
 	n.Alpha, n.Beta = &alpha, &beta
-	n.boot(t, s.App.Store(), nil)
+	if n.store = s.store; n.store == nil {
+		n.store = s.App.Store()
+	}
+	n.Boot(t, o.Around)
 	t.Cleanup(func() { n.Stop(t) })
 	return n
 }
@@ -117,12 +136,6 @@ func (s *System) Node(t testing.TB) *System {
 // Boot starts the program on the system's data, with around put around its store, and returns how long it took until a
 // request was answered. It is for a system that has been stopped.
 func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.Duration {
-	t.Helper()
-	return s.boot(t, nil, around)
-}
-
-// boot is Boot with the store that it shares with another node, if so.
-func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store) store.Store) time.Duration {
 	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
@@ -134,9 +147,10 @@ func (s *System) boot(t testing.TB, shared store.Store, around func(store.Store)
 	}
 	began := time.Now()
 	a, err := app.New(t.Context(), cfg, app.Options{
-		LogTo: s.Log, Store: shared,
+		LogTo: s.Log, Store: s.store, Limits: s.opts.Limits,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
-		Around: around, Spool: s.opts.Spool,
+		Around: around, Spool: s.opts.Spool, Bus: s.opts.Bus, Hub: s.opts.Hub,
+		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease},
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
@@ -201,6 +215,12 @@ func prepare(t testing.TB, o Options) *System {
 	}))
 	if o.Before != nil {
 		o.Before(s.DataDir)
+	}
+	if o.Apart {
+		st, err := sqlitestore.New(t.Context(), filepath.Join(s.DataDir, "omniservice.db"), sqlitestore.Options{})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, st.Close()) })
+		s.store = st
 	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s

@@ -241,19 +241,35 @@ func (c *Client) Raw(typ websocket.MessageType, b []byte) error {
 // Start sends a command and returns its id.
 func (c *Client) Start(t testing.TB, typ string, data any) int64 {
 	t.Helper()
+	id, b := c.command(t, typ, data)
+	require.NoError(t, c.Raw(websocket.MessageText, b), "%s", typ)
+	return id
+}
+
+func (c *Client) command(t testing.TB, typ string, data any) (id int64, frame []byte) {
+	t.Helper()
 	d, err := json.Marshal(data)
 	require.NoError(t, err)
 	c.mu.Lock()
 	c.nextID++
-	id := c.nextID
+	id = c.nextID
 	c.mu.Unlock()
-	b, err := json.Marshal(wire.Command{ID: id, Type: typ, Data: d})
+	frame, err = json.Marshal(wire.Command{ID: id, Type: typ, Data: d})
 	require.NoError(t, err)
 	c.mu.Lock()
-	c.checker.sent[id] = b
+	c.checker.sent[id] = frame
 	c.mu.Unlock()
-	require.NoError(t, c.Raw(websocket.MessageText, b), "%s", typ)
-	return id
+	return id, frame
+}
+
+// CloseCode is the code with which the server has closed the connection, 0 if it is open or was cut.
+func (c *Client) CloseCode() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if closed, ok := errors.AsType[websocket.CloseError](c.err); ok {
+		return int(closed.Code)
+	}
+	return 0
 }
 
 // Do sends a command and waits for its answer.

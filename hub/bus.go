@@ -58,6 +58,9 @@ type Bus interface {
 	// History returns the events after since.Offset, oldest first, at most limit, and where the topic stands now.
 	// ok is false if the epoch differs, the history no longer reaches back to since, or since is still to come.
 	History(ctx context.Context, topic string, since Position, limit int) (es []Entry, now Position, ok bool, err error)
+	// Renew has every topic begin anew, with another epoch and without a history. Nobody is told: who asks finds out, and
+	// whoever gets the next event of a topic. After an error some topics may have and others not.
+	Renew(ctx context.Context) error
 	// Positions returns where the topics stand, as the bus itself knows it now. A topic nobody published to stands at 0.
 	Positions(ctx context.Context, topics []string) (map[string]Position, error)
 

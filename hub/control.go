@@ -19,6 +19,7 @@ const (
 	controlClose   = "close"
 	controlRegrant = "regrant"
 	controlSignal  = "signal" // passing: nobody makes good that one was lost
+	controlRenew   = "renew"  // passing, too: heartbeats find out
 )
 
 // keepRecent is how long a connection that was being let in when its session was closed can still be found out.
@@ -159,11 +160,57 @@ func (h *Hub) Signal(ctx context.Context, data any) error {
 	return nil
 }
 
+// Renew has every topic begin anew, on all nodes: their clients come back, hear wire.Reset, and read what is true from the
+// store. It is for when a change may be stored that nobody was told of.
+func (h *Hub) Renew(ctx context.Context) error {
+	if err := h.bus.Renew(ctx); err != nil {
+		return fmt.Errorf("begin topics anew: %w", err)
+	}
+	h.background(h.lookAgain)
+	e, err := newEntry(controlRenew, control{Node: h.node})
+	if err == nil {
+		err = h.bus.Announce(ctx, controlTopic, e)
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "other nodes not told of new epochs", "err", err) // their heartbeats find out
+	}
+	return nil
+}
+
+// lookAgain asks where all topics of this node stand, and sends the clients of those that began anew to resume.
+func (h *Hub) lookAgain() {
+	var names []string
+	for i := range h.shards {
+		h.shards[i].mu.RLock()
+		for name := range h.shards[i].topics {
+			names = append(names, name)
+		}
+		h.shards[i].mu.RUnlock()
+	}
+	for some := range slices.Chunk(names, resyncPage) {
+		ctx, cancel := context.WithTimeout(h.base, busTimeout)
+		known, err := h.bus.Positions(ctx, some)
+		cancel()
+		if err != nil {
+			h.log.WarnContext(h.base, "positions not read", "err", err)
+			return
+		}
+		now := time.Now()
+		for name, p := range known {
+			h.behind(name, p, now)
+		}
+	}
+}
+
 // controlled takes what another node told. It must not block.
 func (h *Hub) controlled(e Entry) {
-	if e.Type == controlSignal {
+	if e.Type == controlSignal || e.Type == controlRenew {
 		var c control
-		if err := json.Unmarshal(e.Data, &c); err == nil && c.Node != h.node && h.opts.Signalled != nil {
+		switch err := json.Unmarshal(e.Data, &c); {
+		case err != nil || c.Node == h.node:
+		case e.Type == controlRenew:
+			h.background(h.lookAgain)
+		case h.opts.Signalled != nil:
 			h.opts.Signalled(c.Signal)
 		}
 		return

@@ -508,7 +508,8 @@ func (h *Hub) admit(c *Conn, p Principal, asked time.Time) error {
 // Publish puts a durable event into the topic's history and before everyone who follows it. data becomes JSON.
 //
 // While the bus is away the event waits in memory, behind those of the same topic that wait already: then the
-// Position is zero and the error nil. omni.ErrUnavailable means that too many wait, and the event is not taken.
+// Position is zero and the error nil. omni.ErrUnavailable means that too many wait: the event is not taken, and when the
+// bus is back all topics begin anew.
 func (h *Hub) Publish(ctx context.Context, topic, typ string, data any) (Position, error) {
 	e, err := newEntry(typ, data)
 	if err != nil {

@@ -23,6 +23,8 @@ type outbox struct {
 	mu      sync.Mutex
 	queue   []outgoing
 	waiting map[string]int // topic -> how many of queue
+	lost    int            // for how many there was no room: clients have to read again
+	renewed int            // up to which of these they have been sent to
 	empty   chan struct{}  // closed when queue is empty; nil if nobody waits for that
 }
 
@@ -46,6 +48,7 @@ func (o *outbox) len() int {
 func (o *outbox) add(topic string, e Entry) error {
 	o.mu.Lock()
 	if len(o.queue) >= o.limit {
+		o.lost++
 		o.mu.Unlock()
 		return omni.Problemf(omni.ErrUnavailable, "too many events wait for the bus")
 	}
@@ -57,6 +60,19 @@ func (o *outbox) add(topic string, e Entry) error {
 	default:
 	}
 	return nil
+}
+
+// owes says up to which lost event clients have to be sent to read again, if they have.
+func (o *outbox) owes() (upTo int, owing bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lost, o.lost > o.renewed
+}
+
+func (o *outbox) paid(upTo int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.renewed = upTo
 }
 
 func (o *outbox) first() (outgoing, bool) {
@@ -113,6 +129,19 @@ func (h *Hub) outboxLoop() {
 	pause := outboxFirstPause
 	for {
 		next, ok := h.out.first()
+		upTo, owing := h.out.owes()
+		if !ok && owing {
+			switch err := h.renewLost(); {
+			case err == nil:
+				h.out.paid(upTo)
+			case h.base.Err() != nil:
+				return
+			default:
+				wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // as below
+				pause = min(2*pause, outboxLastPause)
+			}
+			continue
+		}
 		if !ok {
 			select {
 			case <-h.base.Done():
@@ -137,6 +166,20 @@ func (h *Hub) outboxLoop() {
 		}
 		h.out.drop()
 	}
+}
+
+// renewLost has topics begin anew because there was no room for events of some of them.
+func (h *Hub) renewLost() error {
+	ctx, cancel := context.WithTimeout(h.base, busTimeout)
+	defer cancel()
+	return h.Renew(ctx)
+}
+
+// Untold reports whether events wait for the bus, or were lost and clients have not been sent to read again.
+func (h *Hub) Untold() bool {
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	return len(h.out.queue) > 0 || h.out.lost > h.out.renewed
 }
 
 func (h *Hub) offer(o outgoing) error {

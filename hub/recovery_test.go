@@ -211,6 +211,13 @@ func (w *weak) History(ctx context.Context, topic string, since hub.Position, li
 	return w.Bus.History(ctx, topic, since, limit)
 }
 
+func (w *weak) Renew(ctx context.Context) error {
+	if w.away.Load() {
+		return errAway
+	}
+	return w.Bus.Renew(ctx)
+}
+
 func offsets(frames []frame) (os []int64) {
 	for _, f := range frames {
 		if f.Type == "x" {
@@ -478,8 +485,6 @@ func TestPublishWaitsForTheBus(t *testing.T) {
 			require.Zero(t, pos)
 		}
 		require.ErrorIs(t, c.CloseUser(t.Context(), "o1", "ben", hub.CloseRemoved, ""), errAway)
-		_, err := c.Publish(t.Context(), "org/o1", "x", count{99})
-		require.ErrorIs(t, err, omni.ErrUnavailable)
 		require.Error(t, c.Announce(t.Context(), "org/o1", "typing", nil))
 		require.Equal(t, 11, c.Stats().Pending)
 		after(time.Minute)
@@ -505,6 +510,39 @@ func TestPublishWaitsForTheBus(t *testing.T) {
 			}
 		}
 		c.stop(t, bus)
+	})
+}
+
+// What there was no room for is not told. So clients are sent to read again when the bus is back, those of other nodes too.
+func TestTooManyEventsForTheBus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		inner := membus.New(membus.Options{})
+		bus := &weak{Bus: inner}
+		c := newTimed(t, bus, hub.Options{PendingPublishes: 2}, desk{}, agent("ana", "org/o1"))
+		second := inner.Node()
+		other := newTimed(t, second, hub.Options{}, desk{}, agent("ben", "org/o1"))
+		publish(t, c.Hub, 1)
+		require.False(t, c.Untold())
+		bus.away.Store(true)
+		for range 2 {
+			_, err := c.Publish(t.Context(), "org/o1", "x", count{})
+			require.NoError(t, err)
+		}
+		_, err := c.Publish(t.Context(), "org/o1", "x", count{})
+		require.ErrorIs(t, err, omni.ErrUnavailable)
+		after(5 * time.Second)
+		require.True(t, c.Untold())
+		bus.away.Store(false)
+		after(3 * time.Second)
+		require.False(t, c.Untold())
+		for _, of := range []*timed{c, other} {
+			frames, _, code := of.seen()
+			require.Equal(t, hub.CloseResync, code)
+			require.Equal(t, []int64{1, 2, 3}, offsets(frames), "what there was room for came first")
+		}
+		c.stop(t, bus)
+		other.stop(t, second)
 	})
 }
 

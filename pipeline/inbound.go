@@ -108,7 +108,7 @@ func (p *Pipeline) countWebhook(c omni.CarrierName, parsed carriers.Parsed) {
 // drainInbox works off what is pending in a worker's partitions.
 func (p *Pipeline) drainInbox(ctx context.Context, w *worker) (omni.Millis, error) {
 	var next omni.Millis
-	for ctx.Err() == nil {
+	for p.mayGoOn(ctx, w) {
 		records, err := p.store.PendingInbox(ctx, w.partitions, p.millis(), 128)
 		if err != nil || len(records) == 0 {
 			return next, err
@@ -321,6 +321,10 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		return store.Appended{}, err
 	}
 	steps.done("interaction", string(how))
+	key := "message " + in.channel.ID + " " + in.carrierMessageID + in.clientID
+	if how == store.OpenFound {
+		how = p.foundAgain(it)
+	}
 
 	m := omni.ServiceMessage{
 		ID: omni.NewID(), Tenant: omni.Org(in.tenant.OrganisationID), InteractionID: it.ID, Direction: omni.Inbound,
@@ -337,11 +341,19 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
+		p.doubt(key, how, err)
+		if how != store.OpenFound {
+			p.unsure.note(it.ID, how)
+		}
 		return store.Appended{}, fmt.Errorf("append message: %w", err)
+	}
+	if was, unsure := p.unsure.take(key); unsure && !res.Created {
+		res.Created, how = true, was
 	}
 	if res.Created && res.Interaction.State == omni.InteractionResolved {
 		// Another node's agent resolved it between the two steps: what the contact wrote opens it again.
 		if res.Interaction, how, err = p.openInteraction(ctx, in.tenant, org, in.channel, c, id); err != nil {
+			p.untold()
 			return store.Appended{}, err
 		}
 	}
@@ -352,6 +364,18 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		}
 	}
 	return res, nil
+}
+
+// foundAgain is how an interaction was opened that was found open: as it is said, or by a try whose message was not stored,
+// so that nobody was told.
+func (p *Pipeline) foundAgain(it omni.Interaction) store.OpenOutcome {
+	if how, ok := p.unsure.take(it.ID); ok {
+		return how
+	}
+	if it.LastSequence == 0 {
+		return store.OpenCreated
+	}
+	return store.OpenFound
 }
 
 // replyTarget turns the carrier's id of the message that is answered into ours, where we have it.
@@ -403,7 +427,7 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 
 // homeTopic is where an interaction's events go: its group's.
 func (p *Pipeline) homeTopic(ctx context.Context, i omni.Interaction) string {
-	g, err := p.group(ctx, i.Tenant, i.GroupID)
+	g, err := p.group(context.WithoutCancel(ctx), i.Tenant, i.GroupID)
 	if err != nil {
 		return omni.GroupTopic(i.GroupID)
 	}

@@ -87,7 +87,7 @@ func (e *fileError) Unwrap() error { return e.err }
 
 // drainMedia fetches the files that are due in a worker's partitions.
 func (p *Pipeline) drainMedia(ctx context.Context, w *worker) (omni.Millis, error) {
-	for ctx.Err() == nil {
+	for p.mayGoOn(ctx, w) {
 		items, err := p.store.PendingMedia(ctx, w.partitions, p.millis(), 32)
 		if err != nil {
 			return 0, err

@@ -49,7 +49,7 @@ func (p *Pipeline) backoff(n int) time.Duration {
 
 // drainOutbox sends what is due in a worker's partitions, in order for each recipient.
 func (p *Pipeline) drainOutbox(ctx context.Context, w *worker) (omni.Millis, error) {
-	for ctx.Err() == nil {
+	for p.mayGoOn(ctx, w) {
 		items, err := p.store.PendingOutbox(ctx, w.partitions, p.millis(), 64)
 		if err != nil {
 			return 0, err
@@ -245,6 +245,7 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 	}
 	ch, err := p.channel(ctx, after.Tenant, after.Channel.DigitalChannelID)
 	if err != nil {
+		p.untold()
 		return fmt.Errorf("channel of message %s: %w", after.ID, err)
 	}
 	return p.statusApplied(ctx, ch, after)
@@ -253,9 +254,14 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 // enqueue stores an outbound message and announces it.
 func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, m omni.ServiceMessage, how store.OpenOutcome) (omni.ServiceMessage, bool, error) {
 	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
+	key := "message " + m.InteractionID + " " + m.ClientID
 	res, err := p.store.AppendMessage(ctx, t, m)
 	if err != nil {
+		p.doubt(key, how, err)
 		return omni.ServiceMessage{}, false, fmt.Errorf("append message: %w", err)
+	}
+	if was, unsure := p.unsure.take(key); unsure && !res.Created {
+		res.Created, how = true, was
 	}
 	if !res.Created {
 		return res.Message, false, nil

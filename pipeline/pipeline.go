@@ -56,9 +56,16 @@ type Options struct {
 	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
 	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
 
-	// Elsewhere is told that there is work for workers whose lease another node has, which should call KickWorker with
-	// it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other node.
+	// Elsewhere is told that there is work for workers whose lease another node has, or Freed: the other nodes should
+	// call KickWorker with it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other
+	// node, and what Publisher holds ends with this process.
 	Elsewhere func(index int)
+
+	// Renew has all topics of Publisher begin anew, so that clients read from the store what they were not told: another
+	// node died between storing and telling, or this one could not tell. It is tried until it succeeds. nil: nothing is done.
+	Renew func(ctx context.Context) error
+	// AllTold reports, when Run has done its work, whether all that was published has been told. nil: it has.
+	AllTold func() bool
 
 	RetryBase time.Duration // first wait after a failure, doubling from there; 0 means 1 s
 }
@@ -73,14 +80,16 @@ type Pipeline struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	caches caches
-	kept   kept
-	outage outage
-	leases leases
-	order  order
-	inbox  []*worker
-	outbox []*worker
-	media  []*worker
+	caches  caches
+	kept    kept
+	outage  outage
+	leases  leases
+	members members
+	order   order
+	unsure  unsure
+	inbox   []*worker
+	outbox  []*worker
+	media   []*worker
 
 	fetching chan struct{} // one for each file that is being fetched
 
@@ -130,6 +139,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 		p.goAway(context.Background(), nil) // what is in there comes first
 	}
 	p.leases.init(o.Workers)
+	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
@@ -139,11 +149,14 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	return p, nil
 }
 
-// Run works on inbox, outbox and files until ctx ends. What is under way then is finished; leases are given back.
+// Run works on inbox, outbox and files until ctx ends. What is under way then is finished, and leases are given back.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer p.o.MediaHTTP.CloseIdleConnections()
+	leasing, end := context.WithCancel(context.WithoutCancel(ctx))
+	var keeping sync.WaitGroup
+	keeping.Go(func() { p.keepLeases(leasing) })
+	defer context.AfterFunc(ctx, p.leases.end)()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return p.keepLeases(ctx) })
 	for i := range p.inbox {
 		g.Go(func() error { return p.work(ctx, p.inbox[i], p.drainInbox) })
 		g.Go(func() error { return p.work(ctx, p.outbox[i], p.drainOutbox) })
@@ -155,7 +168,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.keepChanges(ctx) })
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
-	return g.Wait()
+	g.Go(func() error { return p.renewTopics(ctx) })
+	err := g.Wait()
+	end()
+	keeping.Wait()
+	return err
 }
 
 // Kick makes every worker look for work now.
@@ -208,10 +225,10 @@ func (p *Pipeline) keepChanges(ctx context.Context) error {
 
 func (p *Pipeline) millis() omni.Millis { return omni.MillisOf(p.now()) }
 
-// publish announces what is durable. An event that cannot be published is the hub's to repair; here it is only logged,
-// because the change that it reports has happened.
+// publish announces what is durable, also when nobody waits for it any more. An event that cannot be published is the
+// hub's to repair; here it is only logged, because the change that it reports has happened.
 func (p *Pipeline) publish(ctx context.Context, topic, typ string, data any) {
-	if err := p.pub.Publish(ctx, topic, typ, data); err != nil {
+	if err := p.pub.Publish(context.WithoutCancel(ctx), topic, typ, data); err != nil {
 		p.log.ErrorContext(ctx, "publish", "op", typ, "err", err)
 	}
 }

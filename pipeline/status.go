@@ -33,10 +33,12 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 	if errors.Is(err, omni.ErrNotFound) {
 		return nil // kept by the store until the send has stored the carrier's id
 	}
+	key := "status " + ch.ID + " " + e.CarrierMessageID + " " + string(s.Status)
 	if err != nil {
+		p.doubt(key, "", err)
 		return fmt.Errorf("apply status: %w", err)
 	}
-	if applied {
+	if _, unsure := p.unsure.take(key); unsure || applied {
 		return p.statusApplied(ctx, ch, m)
 	}
 	return nil
@@ -93,8 +95,10 @@ func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e om
 
 // statusApplied announces a message's new status, and what follows from it.
 func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) error {
+	ctx = context.WithoutCancel(ctx) // it has happened
 	it, err := p.store.Interaction(ctx, m.Tenant, m.InteractionID)
 	if err != nil {
+		p.untold()
 		return fmt.Errorf("interaction of message %s: %w", m.ID, err)
 	}
 	change := wire.StatusChange{

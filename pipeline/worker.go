@@ -2,9 +2,7 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,14 +42,23 @@ func (p *Pipeline) kick(ws []*worker, partition int) {
 	}
 }
 
-// KickWorker makes the workers of one index look for work now: another node's Options.Elsewhere was called with it.
+// KickWorker makes the workers of one index look for work now, or leases be shared out if it is Freed: another node's
+// Options.Elsewhere was called with it.
 func (p *Pipeline) KickWorker(index int) {
+	if index == Freed {
+		p.leases.renew()
+	}
 	if index < 0 || index >= len(p.inbox) {
 		return
 	}
 	p.inbox[index].kick()
 	p.outbox[index].kick()
 	p.media[index].kick()
+}
+
+// mayGoOn reports whether a worker may take the next of what waits.
+func (p *Pipeline) mayGoOn(ctx context.Context, w *worker) bool {
+	return ctx.Err() == nil && p.leases.held(w.index, p.millis())
 }
 
 // drain works off what is due and returns when to come back at the latest; 0 means nothing is known to become due.
@@ -70,8 +77,9 @@ func (p *Pipeline) work(ctx context.Context, w *worker, d drain) error {
 		case <-timer.C:
 		}
 		wait := p.o.Poll
-		if p.leases.held(w.index, p.millis()) {
+		if p.leases.enter(w.index, p.millis()) {
 			next, err := d(ctx, w)
+			p.leases.leave(w.index)
 			switch {
 			case ctx.Err() != nil:
 				return nil
@@ -118,101 +126,4 @@ func eachConversation[T any](ctx context.Context, items []T, key func(T) string,
 		})
 	}
 	_ = g.Wait()
-}
-
-// leases are this node's rights to the workers' partitions. (MessageQueueLock)
-type leases struct {
-	mu    sync.Mutex
-	locks []omni.MessageQueueLock // zero: not held
-	now   chan struct{}           // renew them, it is time
-}
-
-func (l *leases) init(n int) {
-	l.locks, l.now = make([]omni.MessageQueueLock, n), make(chan struct{}, 1)
-}
-
-// renew asks for them to be taken or renewed now.
-func (l *leases) renew() {
-	select {
-	case l.now <- struct{}{}:
-	default:
-	}
-}
-
-func (l *leases) held(i int, now omni.Millis) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.locks[i].ExpiresAt > now
-}
-
-func (l *leases) set(i int, k omni.MessageQueueLock) (gained bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	gained = l.locks[i].Owner == ""
-	l.locks[i] = k
-	return gained
-}
-
-func (l *leases) all() []omni.MessageQueueLock {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]omni.MessageQueueLock(nil), l.locks...)
-}
-
-// keepLeases takes and renews leases until ctx ends, then gives them back.
-func (p *Pipeline) keepLeases(ctx context.Context) error {
-	t := time.NewTicker(p.o.LeaseTTL / 3)
-	defer t.Stop()
-	for {
-		p.renewLeases(ctx)
-		select {
-		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-			defer cancel()
-			for _, l := range p.leases.all() {
-				if l.Token == 0 {
-					continue
-				}
-				if err := p.store.ReleaseLock(ctx, l); err != nil {
-					p.log.WarnContext(ctx, "release lease", "err", err)
-				}
-			}
-			return nil
-		case <-t.C:
-		case <-p.leases.now:
-		}
-	}
-}
-
-func (p *Pipeline) renewLeases(ctx context.Context) {
-	var g errgroup.Group
-	for i := range p.inbox {
-		g.Go(func() error {
-			l, err := p.store.AcquireLock(ctx, leaseKey(i), p.o.Node, p.millis(), p.o.LeaseTTL)
-			switch {
-			case err == nil:
-				ended := !p.leases.held(i, p.millis())
-				if p.leases.set(i, l) || ended {
-					p.KickWorker(i)
-				}
-			case errors.Is(err, omni.ErrConflict):
-				p.leases.set(i, omni.MessageQueueLock{})
-			case ctx.Err() == nil:
-				if isAway(err) {
-					p.goAway(ctx, err)
-				}
-				p.log.Log(ctx, p.levelOf(err, slog.LevelWarn), "renew lease", "err", err)
-			}
-			return nil
-		})
-	}
-	_ = g.Wait()
-}
-
-func leaseKey(i int) string {
-	const digits = "0123456789"
-	if i < 10 {
-		return "queue/0" + digits[i:i+1]
-	}
-	return "queue/" + digits[i/10:i/10+1] + digits[i%10:i%10+1]
 }

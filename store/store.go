@@ -418,6 +418,9 @@ func OutboxPartition(m omni.ServiceMessage) int {
 // MediaPartition is the part of the files to fetch that a message's belong to.
 func MediaPartition(messageID string) int { return Partition(messageID) }
 
+// MaxLocks is how many leases ListLocks returns at most.
+const MaxLocks = 1000
+
 // Locks are leases with fencing numbers.
 type Locks interface {
 	// AcquireLock takes or renews the lease of key until now+ttl. A lease of somebody else that has not ended is
@@ -425,6 +428,9 @@ type Locks interface {
 	AcquireLock(ctx context.Context, key, owner string, now omni.Millis, ttl time.Duration) (omni.MessageQueueLock, error)
 	// ReleaseLock ends the lease if owner and token are still its own.
 	ReleaseLock(ctx context.Context, l omni.MessageQueueLock) error
+	// ListLocks returns the leases whose key begins with prefix, by key, at most MaxLocks: also those that have ended. One
+	// that was released has an ExpiresAt of 0.
+	ListLocks(ctx context.Context, prefix string) ([]omni.MessageQueueLock, error)
 }
 
 // IdempotencyRecord is what became of a request with an Idempotency-Key.

@@ -71,6 +71,7 @@ func Run(t *testing.T, newBus func(t *testing.T, l Limits) func() hub.Bus) {
 		"nodes: one rate":            testNodesRate,
 		"nodes: leases at once":      testNodesLeases,
 		"nodes: an end is told once": testNodesEnd,
+		"nodes: all begins anew":     testNodesRenew,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -758,4 +759,39 @@ func testNodesRate(t *testing.T, newNode func() *probe) {
 		}
 	}
 	require.Equal(t, 7, let)
+}
+
+func testNodesRenew(t *testing.T, newNode func() *probe) {
+	a, b := newNode(), newNode()
+	topic, unseen := fresh(), fresh()
+	a.subscribe(topic)
+	b.subscribe(topic)
+	old := a.publish(topic, "1")
+	a.await(topic, 1)
+	b.await(topic, 1)
+	before, err := a.Positions(t.Context(), []string{topic, unseen})
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, b.Renew(t.Context()))
+		now, err := a.Positions(t.Context(), []string{topic, unseen})
+		require.NoError(t, err)
+		require.NotEqual(t, before[topic].Epoch, now[topic].Epoch)
+		require.NotEqual(t, before[unseen].Epoch, now[unseen].Epoch, "somebody may know where it stands")
+		require.Zero(t, now[topic].Offset)
+		before = now
+	}
+	es, _, ok, err := a.History(t.Context(), topic, old, 10)
+	require.NoError(t, err)
+	require.False(t, ok)
+	require.Empty(t, es)
+	require.Equal(t, hub.Position{Epoch: before[topic].Epoch, Offset: 1}, a.publish(topic, "2"))
+	for _, n := range []*probe{a, b} {
+		es := n.await(topic, 2)
+		require.Equal(t, before[topic].Epoch, es[1].Epoch)
+		require.EqualValues(t, 1, es[1].Offset)
+	}
+	es, _, ok, err = b.History(t.Context(), topic, before[topic], 10)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Len(t, es, 1)
 }

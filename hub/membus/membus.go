@@ -355,6 +355,30 @@ func (b *Bus) History(ctx context.Context, name string, since hub.Position, limi
 	return es, now, true, nil
 }
 
+// Renew implements hub.Bus.
+func (b *Bus) Renew(ctx context.Context) error {
+	if err := b.check(ctx); err != nil {
+		return fmt.Errorf("renew: %w", err)
+	}
+	s := b.state
+	s.mu.Lock()
+	s.generation++
+	epoch := s.epoch()
+	old := make([]*topic, 0, len(s.topics))
+	for _, t := range s.topics {
+		old = append(old, t)
+	}
+	s.mu.Unlock()
+	for _, t := range old { // those that are made from now on have the epoch already
+		t.order.Lock()
+		t.mu.Lock()
+		t.epoch, t.last, t.kept, t.bytes = epoch, 0, nil, 0
+		t.mu.Unlock()
+		t.order.Unlock()
+	}
+	return nil
+}
+
 // Positions implements hub.Bus.
 func (b *Bus) Positions(ctx context.Context, topics []string) (map[string]hub.Position, error) {
 	if err := b.check(ctx); err != nil {

@@ -9,7 +9,8 @@
 // Epochs. An epoch begins with the first letters of the run id of the server process that made it. Scripts compare them
 // with the process that they run in: after a restart or a failover each topic gets a new epoch with the next thing that
 // is asked of it. So what a replica or a disk had not got yet is never taken for what clients know, even if Redis keeps
-// its data. After a flush, or when the hash is evicted, the topic is made anew, with a new epoch too.
+// its data. After a flush, or when the hash is evicted, the topic is made anew, with a new epoch too. Behind the run stands
+// the generation of all topics that share a tag: Renew changes it, and so all their epochs, with one key.
 //
 // Leases of a group are two more keys with the tag of the group's topic, so that who comes and goes is told in the step
 // that makes it so. They end by the server's clock. Nothing of them need last: whoever is there renews.

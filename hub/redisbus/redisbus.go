@@ -468,6 +468,23 @@ func (b *Bus) askHistory(ctx context.Context, name string, since hub.Position, l
 	}
 }
 
+// Renew implements hub.Bus.
+func (b *Bus) Renew(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("renew: %w", err)
+	}
+	asked := make([]*op, 0, len(b.partition))
+	for part := range b.partition {
+		asked = append(asked, b.send(ctx, part, renewScript, 64, "evalsha", renewScript.sha, 1, b.partition[part].run, millis(), b.unique()))
+	}
+	for _, o := range asked {
+		if _, err := o.wait(ctx); err != nil {
+			return fmt.Errorf("renew: %w", err)
+		}
+	}
+	return nil
+}
+
 // positionKeys is how many topics one script looks at: others wait for it.
 const positionKeys = 128
 

@@ -19,23 +19,28 @@ func newScript(source string) *script {
 // or failover that key may be believed for so long, and whatever happened meanwhile changes epoch when it no longer is,
 // or when the first node that connected anew asks what it missed: then nothing is believed.
 //
+// Beside it stands the generation that topics are in: all of them begin anew when it changes (renewScript), or when it is
+// lost.
+//
 // topic returns a topic's epoch, offset, bytes of history and when its expiry was last put off, whether it is new, and
 // makes it up if there is none of this process: a topic's epoch must not change with its first event.
 const luaHead = `
-local function current(key, now, anew)
-  local known = not anew and redis.call('GET', key)
+local function current(key, now, nonce, anew)
+  local run, at, generation
+  local known = redis.call('GET', key)
   if known then
-    local run, at = string.match(known, '^(%w+) (%d+)$')
-    if run and math.abs(tonumber(now) - tonumber(at)) < 500 then return run end
+    run, at, generation = string.match(known, '^(%w+) (%d+) (%w+)$')
+    if run and not anew and math.abs(tonumber(now) - tonumber(at)) < 500 then return run .. generation .. '.' end
   end
-  local run = string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 1, 8)
-  redis.call('SET', key, run .. ' ' .. now)
-  return run
+  local this = string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 1, 8)
+  if this ~= run then generation = nonce end
+  redis.call('SET', key, this .. ' ' .. now .. ' ' .. generation)
+  return this .. generation .. '.'
 end
 local function topic(key, run, nonce)
   local h = redis.call('HMGET', key, 'e', 'o', 'b', 'x')
   local e = h[1]
-  if not e or string.sub(e, 1, 8) ~= run then return run .. nonce, 0, 0, 0, true end
+  if not e or string.sub(e, 1, #run) ~= run then return run .. nonce, 0, 0, 0, true end
   return e, tonumber(h[2]), tonumber(h[3]), tonumber(h[4]), false
 end
 `
@@ -48,7 +53,7 @@ var publishScript = newScript(luaHead + `
 local run, meta, list, channel = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, nonce, body = ARGV[1], ARGV[2], ARGV[3]
 local events, age, most, keep, remember = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
-local e, o, b, x = topic(meta, current(run, now), nonce)
+local e, o, b, x = topic(meta, current(run, now, nonce), nonce)
 if o == 0 then redis.call('DEL', list) end
 if ARGV[10] ~= '' and o > 0 then
   local tail = redis.call('LRANGE', list, -512, -1)
@@ -90,7 +95,7 @@ return {e, o}
 // positionsScript answers epoch and offset of each topic, one after the other.
 var positionsScript = newScript(luaHead + `
 local now, nonce, keep, remember = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local run = current(KEYS[1], now, ARGV[5] == 'anew')
+local run = current(KEYS[1], now, nonce, ARGV[5] == 'anew')
 local r = {}
 for i = 2, #KEYS do
   local e, o, b, x, new = topic(KEYS[i], run, nonce)
@@ -108,7 +113,7 @@ return r
 var historyScript = newScript(luaHead + `
 local meta, list = KEYS[2], KEYS[3]
 local now, nonce, since, offset, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local e, o, b, x, new = topic(meta, current(KEYS[1], now), nonce)
+local e, o, b, x, new = topic(meta, current(KEYS[1], now, nonce), nonce)
 if new then
   redis.call('HSET', meta, 'e', e, 'o', 0, 'b', 0, 'x', now)
   redis.call('PEXPIRE', meta, ARGV[6])
@@ -119,6 +124,13 @@ if missing == 0 then return {e, o, 1} end
 if missing > redis.call('LLEN', list) then return {e, o, 0} end
 if limit <= 0 then return {e, o, 1} end
 return {e, o, 1, redis.call('LRANGE', list, -missing, math.min(-1, limit - missing - 1))}
+`)
+
+// renewScript has the topics that share a tag begin anew.
+var renewScript = newScript(`
+local run = string.sub(string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 1, 8)
+redis.call('SET', KEYS[1], run .. ' ' .. ARGV[1] .. ' ' .. ARGV[2])
+return 1
 `)
 
 // allowScript is a token bucket by the server's clock. It answers 0, or the microseconds to wait, at least 1.

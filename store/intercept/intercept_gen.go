@@ -704,6 +704,15 @@ func (s *Store) ReleaseLock(ctx context.Context, a1 omni.MessageQueueLock) error
 	return s.around(ctx, "ReleaseLock", func(ctx context.Context) error { return s.Store.ReleaseLock(ctx, a1) })
 }
 
+// ListLocks implements store.Store.
+func (s *Store) ListLocks(ctx context.Context, a1 string) (r0 []omni.MessageQueueLock, r1 error) {
+	r1 = s.around(ctx, "ListLocks", func(ctx context.Context) (err error) {
+		r0, err = s.Store.ListLocks(ctx, a1)
+		return err
+	})
+	return r0, r1
+}
+
 // ReserveKey implements store.Store.
 func (s *Store) ReserveKey(ctx context.Context, a1 omni.Tenant, a2 store.IdempotencyRecord, a3 omni.Millis) (r0 store.IdempotencyRecord, r1 bool, r2 error) {
 	r2 = s.around(ctx, "ReserveKey", func(ctx context.Context) (err error) {

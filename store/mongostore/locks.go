@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -70,6 +71,19 @@ func (s *Store) ReleaseLock(ctx context.Context, l omni.MessageQueueLock) error 
 		return fmt.Errorf("release lock %s: %w", l.Key, err)
 	}
 	return nil
+}
+
+// ListLocks implements store.Store.
+func (s *Store) ListLocks(ctx context.Context, prefix string) ([]omni.MessageQueueLock, error) {
+	ls, err := run(ctx, s, func(ctx context.Context) ([]omni.MessageQueueLock, error) {
+		return all[omni.MessageQueueLock](ctx, s.coll(collLocks),
+			bson.D{{Key: "_id", Value: bson.D{{Key: "$gte", Value: prefix}, {Key: "$lt", Value: prefix + string(utf8.MaxRune)}}}},
+			options.Find().SetSort(bson.D{{Key: "_id", Value: 1}}).SetLimit(store.MaxLocks))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list locks %s: %w", prefix, err)
+	}
+	return ls, nil
 }
 
 // idempotencyDoc is a reserved key. Its id is the organisation and the key: an organisation's id has no space.

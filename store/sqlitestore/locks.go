@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"omniservice/omni"
 	"omniservice/store"
@@ -37,6 +38,19 @@ func (s *Store) ReleaseLock(ctx context.Context, l omni.MessageQueueLock) error 
 		return fmt.Errorf("release lock %s: %w", l.Key, err)
 	}
 	return nil
+}
+
+// ListLocks implements store.Store.
+func (s *Store) ListLocks(ctx context.Context, prefix string) ([]omni.MessageQueueLock, error) {
+	ls, err := read(ctx, s, func(ctx context.Context, c *conn) ([]omni.MessageQueueLock, error) {
+		return queryAll(ctx, c, sqlLocks, func(r scanner) (l omni.MessageQueueLock, err error) {
+			return l, r.Scan(&l.Key, &l.Owner, &l.Token, &l.ExpiresAt)
+		}, prefix, prefix+string(utf8.MaxRune), store.MaxLocks)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list locks %s: %w", prefix, err)
+	}
+	return ls, nil
 }
 
 func scanIdempotency(r scanner) (k store.IdempotencyRecord, err error) {

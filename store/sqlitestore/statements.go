@@ -179,6 +179,7 @@ const (
 
 	sqlLockAcquire
 	sqlLockRelease
+	sqlLocks
 	sqlKeyReserve
 	sqlKey
 	sqlKeyComplete
@@ -544,6 +545,7 @@ var statements = withRecords([stmtCount]string{
 			owner = excluded.owner, expires_at = excluded.expires_at
 		WHERE owner = excluded.owner OR expires_at <= ?3 RETURNING token`,
 	sqlLockRelease: `UPDATE locks SET expires_at = 0 WHERE key = ?1 AND owner = ?2 AND token = ?3`,
+	sqlLocks:       `SELECT key, owner, token, expires_at FROM locks WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3`,
 	sqlKeyReserve: `INSERT INTO idempotency_keys (org, key, body_hash, done, status, body, expires_at)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 		ON CONFLICT (org, key) DO UPDATE SET body_hash = excluded.body_hash, done = excluded.done, status = excluded.status,

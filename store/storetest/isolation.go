@@ -41,7 +41,7 @@ var isolation = map[string]struct {
 	want foreign
 	call func(ctx context.Context, s store.Store, x *stranger) (any, error)
 }{
-	"AcquireLock": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
+	"AcquireLock": {want: noTenant}, "ListLocks": {want: noTenant}, "AllOrganisations": {want: noTenant}, "APIKeyByHash": {want: noTenant},
 	"CarrierAccountByPublicID": {want: noTenant}, "Close": {want: noTenant}, "CreateOrganisation": {want: noTenant},
 	"NextDelivery": {want: noTenant}, "PendingDeliveries": {want: noTenant},
 	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},

@@ -366,6 +366,17 @@ func locksFence(t *testing.T, s store.Store) {
 	l, err = s.AcquireLock(ctx, "inbox/1", "b", base+26_000, ttl)
 	require.NoError(t, err)
 	require.Equal(t, int64(4), l.Token, "slept through its end")
+
+	require.NoError(t, s.ReleaseLock(ctx, other))
+	other.ExpiresAt = 0
+	_, err = s.AcquireLock(ctx, "inboxes/1", "b", base, ttl)
+	require.NoError(t, err)
+	all, err := s.ListLocks(ctx, "inbox/")
+	require.NoError(t, err)
+	require.Equal(t, []omni.MessageQueueLock{l, other}, all, "those that have ended too, and no others")
+	all, err = s.ListLocks(ctx, "outbox/")
+	require.NoError(t, err)
+	require.Empty(t, all)
 }
 
 func oneLockOwner(t *testing.T, s store.Store) {
