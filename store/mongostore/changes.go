@@ -246,6 +246,23 @@ func (s *Store) minute(ctx context.Context, minute int64) (n int64, ok bool, err
 	return m.N, err == nil, err
 }
 
+// forgetMinutes removes what nobody can ask for any more: all before the newest that is older than store.KeepMoments, which
+// stands for the moments after it.
+func (s *Store) forgetMinutes(ctx context.Context, now omni.Millis) error {
+	oldest := bson.E{Key: "$gte", Value: minuteID(0)}
+	last, err := one[changeState](ctx, s.coll(collChanges),
+		bson.D{{Key: "_id", Value: bson.D{oldest, {Key: "$lte", Value: minuteID(int64(now.Add(-store.KeepMoments)) / 60_000)}}}},
+		options.FindOne().SetSort(bson.D{{Key: "_id", Value: -1}}))
+	if isNone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.coll(collChanges).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{oldest, {Key: "$lt", Value: last.ID}}}})
+	return err
+}
+
 // changesFrom gives changes above a number, and up to which they were looked at: at most horizon, so that the next call
 // begins where nothing is numbered any more.
 func (s *Store) changesFrom(ctx context.Context, t omni.Tenant, groupIDs []string, from, horizon int64, limit int) (out store.Changed, end int64, err error) {

@@ -197,13 +197,7 @@ func (s *Store) Sweep(ctx context.Context, now omni.Millis) (int, error) {
 		}
 	}
 	// What moments stand for goes too, uncounted: these are no records.
-	err := runOnly(ctx, s, func(ctx context.Context) error {
-		_, err := s.coll(collChanges).DeleteMany(ctx, bson.D{{Key: "_id", Value: bson.D{
-			{Key: "$gte", Value: minuteID(0)}, {Key: "$lt", Value: minuteID(int64(now.Add(-store.KeepMoments)) / 60_000)},
-		}}})
-		return err
-	})
-	if err != nil {
+	if err := runOnly(ctx, s, func(ctx context.Context) error { return s.forgetMinutes(ctx, now) }); err != nil {
 		return total, fmt.Errorf("sweep changes: %w", err)
 	}
 	return total, nil

@@ -421,10 +421,11 @@ var statements = withRecords([stmtCount]string{
 	sqlCountAll: `SELECT count(*) FROM (SELECT 1 FROM interactions WHERE org = ?1
 		AND group_id IN (SELECT value FROM json_each(?2)) AND state = 'open' LIMIT 100)`,
 
-	sqlChangeState:    `SELECT n, history FROM change_state WHERE id = 1`,
-	sqlChangeMark:     `SELECT n FROM change_marks WHERE minute <= ?1 ORDER BY minute DESC LIMIT 1`,
-	sqlChangeHistory:  `UPDATE change_state SET history = lower(hex(randomblob(8))) WHERE id = 1`,
-	sqlChangeMarksOld: `DELETE FROM change_marks WHERE minute IN (SELECT minute FROM change_marks WHERE minute < ?1 LIMIT ?2)`,
+	sqlChangeState:   `SELECT n, history FROM change_state WHERE id = 1`,
+	sqlChangeMark:    `SELECT n FROM change_marks WHERE minute <= ?1 ORDER BY minute DESC LIMIT 1`,
+	sqlChangeHistory: `UPDATE change_state SET history = lower(hex(randomblob(8))) WHERE id = 1`,
+	sqlChangeMarksOld: `DELETE FROM change_marks WHERE minute IN (SELECT minute FROM change_marks
+		WHERE minute < (SELECT max(minute) FROM change_marks WHERE minute <= ?1) LIMIT ?2)`,
 	sqlChangedInteractions: `SELECT changed, group_id IN (SELECT value FROM json_each(?4)), ` + interactionCols + ` FROM interactions
 		WHERE org = ?1 AND changed > ?2 ORDER BY changed LIMIT ?3`,
 	sqlChangedMessages: `SELECT m.changed, i.group_id IN (SELECT value FROM json_each(?4)), ` + columnsOf("m", messageCols) + `
