@@ -152,9 +152,13 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 			return omni.ServiceMessage{}, false, fmt.Errorf("message %s: %w", c.ReplyTo, err)
 		}
 	}
+	defer p.order.lock(ch.CarrierAccountID, id.Address)()
+	if err := p.unseen(ctx, a, it, c); err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
 	if it.State == omni.InteractionResolved {
 		open := omni.InteractionOpen
-		if it, err = p.change(ctx, a, it, it.Version, store.InteractionChange{State: &open}, wire.InteractionReopened, "agent wrote"); err != nil {
+		if it, err = p.changeLocked(ctx, a, it, it.Version, store.InteractionChange{State: &open}, wire.InteractionReopened, "agent wrote"); err != nil {
 			return omni.ServiceMessage{}, false, err
 		}
 	}
@@ -198,6 +202,8 @@ func checkSend(c wire.SendMessage) error {
 		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d bytes", omni.MaxText))
 	case c.ReplyTo != "" && !omni.ValidID(c.ReplyTo):
 		return fieldProblem("replyTo", "must be the id of a message")
+	case c.SeenOffset < 0:
+		return fieldProblem("seenOffset", "must be the seq of a message")
 	}
 	return nil
 }
@@ -418,6 +424,11 @@ func (p *Pipeline) change(ctx context.Context, a Actor, it omni.Interaction, ver
 		return it, fmt.Errorf("channel of interaction %s: %w", it.ID, err)
 	}
 	defer p.lockInteraction(ch, it)()
+	return p.changeLocked(ctx, a, it, version, c, event, reason)
+}
+
+// changeLocked is change for a caller who holds the conversation's lock.
+func (p *Pipeline) changeLocked(ctx context.Context, a Actor, it omni.Interaction, version int64, c store.InteractionChange, event, reason string) (omni.Interaction, error) {
 	after, err := p.store.ChangeInteraction(ctx, a.Tenant, it.ID, version, c)
 	if errors.Is(err, omni.ErrConflict) {
 		if now, err := p.store.Interaction(ctx, a.Tenant, it.ID); err == nil {

@@ -250,9 +250,8 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 	return p.statusApplied(ctx, ch, after)
 }
 
-// enqueue stores an outbound message and announces it.
+// enqueue stores an outbound message and announces it. The caller holds the conversation's lock.
 func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, m omni.ServiceMessage, how store.OpenOutcome) (omni.ServiceMessage, bool, error) {
-	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
 	res, err := p.store.AppendMessage(ctx, t, m)
 	if err != nil {
 		return omni.ServiceMessage{}, false, fmt.Errorf("append message: %w", err)

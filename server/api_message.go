@@ -42,9 +42,10 @@ type replyInput struct {
 	KeyInput
 
 	Body struct {
-		ClientID string       `json:"clientId" maxLength:"36" doc:"UUIDv7: the same again answers the same message"`
-		Payload  payloadInput `json:"payload"`
-		ReplyTo  string       `json:"replyTo,omitempty" maxLength:"36"`
+		ClientID   string       `json:"clientId" maxLength:"36" doc:"UUIDv7: the same again answers the same message"`
+		Payload    payloadInput `json:"payload"`
+		ReplyTo    string       `json:"replyTo,omitempty" maxLength:"36"`
+		SeenOffset int64        `json:"seenOffset,omitempty" minimum:"0" doc:"seq of the newest message that the sender has seen. If somebody else wrote after it the answer is a conflict, once: the same clientId again goes through"`
 	}
 }
 
@@ -72,7 +73,8 @@ func (s *Server) apiMessages() {
 		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction"}, sample: `{` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *replyInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{
-			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload), ReplyTo: in.Body.ReplyTo,
+			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
+			ReplyTo: in.Body.ReplyTo, SeenOffset: in.Body.SeenOffset,
 		})
 	})
 	register(s, endpoint{

@@ -149,6 +149,11 @@ type SendMessage struct {
 	ClientID      string      `json:"clientId"` // UUIDv7: the same again answers the same message
 	Payload       SendPayload `json:"payload"`
 	ReplyTo       string      `json:"replyTo,omitempty"` // id of a message of the same interaction
+
+	// SeenOffset is the seq of the newest message of the interaction that the sender has seen: the one number that is the
+	// same in every topic, in REST and after a reset. If somebody else wrote after it the answer is conflict, with by and
+	// message; the same ClientID again goes through. 0: the sender does not say. Not for visitors.
+	SeenOffset int64 `json:"seenOffset,omitempty"`
 }
 
 // SendPayload is what to send.

@@ -1343,6 +1343,11 @@ export interface components {
             clientId: string;
             payload: components["schemas"]["PayloadInput"];
             replyTo?: string;
+            /**
+             * Format: int64
+             * @description seq of the newest message that the sender has seen. If somebody else wrote after it the answer is a conflict, once: the same clientId again goes through
+             */
+            seenOffset?: number;
         };
         RoutingBody: {
             defaultFolderId?: string;
