@@ -39,6 +39,7 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 		return r.ID
 	}
 	n["folder"] = made(o.Call(t, http.MethodPost, "/api/v1/folders", map[string]any{"groupId": group, "name": "Folder", "type": "DEFAULT"}))
+	n["label"] = made(o.Call(t, http.MethodPost, "/api/v1/labels", map[string]any{"name": o.Name + "'s label"}))
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
 	client := agent.Connect(t)
 	acc.Receive(t, from, Number, o.Name+" hears from "+from)
@@ -77,6 +78,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	add("groups", groups, err)
 	folders, err := st.Folders(ctx, tenant, all)
 	add("folders", folders, err)
+	labels, err := st.Labels().List(ctx, tenant, "", all)
+	add("labels", labels, err)
 	accounts, err := st.CarrierAccounts(ctx, tenant, all)
 	add("carrier accounts", accounts, err)
 	for _, a := range accounts.Items {

@@ -32,6 +32,9 @@ type Pipeline interface {
 	Resolve(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
 	Reopen(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
 	Assign(ctx context.Context, a Actor, c wire.AssignInteraction) (omni.Interaction, error)
+	Move(ctx context.Context, a Actor, c wire.MoveInteraction) (omni.Interaction, error)
+	Snooze(ctx context.Context, a Actor, c wire.SnoozeInteraction) (omni.Interaction, error)
+	Label(ctx context.Context, a Actor, c wire.LabelInteraction) (omni.Interaction, error)
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error

@@ -37,6 +37,9 @@ func Commands() []Route {
 		agent(wire.CmdInteractionRelease, act, one),
 		agent(wire.CmdInteractionResolve, act, one),
 		agent(wire.CmdInteractionReopen, act, one),
+		agent(wire.CmdInteractionMove, `{"interactionId":"{interaction}","version":1,"groupId":"{group}"}`, map[string]string{"interactionId": "interaction", "groupId": "group"}),
+		agent(wire.CmdInteractionSnooze, `{"interactionId":"{interaction}","version":1,"until":9999999999999}`, one),
+		agent(wire.CmdInteractionLabel, `{"interactionId":"{interaction}","version":1,"labelIds":["{label}"]}`, map[string]string{"interactionId": "interaction", "labelIds": "label"}),
 	}
 }
 
@@ -235,6 +238,12 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 		return changes(ctx, who, cmd, pipe.Reopen)
 	case wire.CmdInteractionAssign:
 		return changes(ctx, who, cmd, pipe.Assign)
+	case wire.CmdInteractionMove:
+		return changes(ctx, who, cmd, pipe.Move)
+	case wire.CmdInteractionSnooze:
+		return changes(ctx, who, cmd, pipe.Snooze)
+	case wire.CmdInteractionLabel:
+		return changes(ctx, who, cmd, pipe.Label)
 	default:
 		return nil, unsupported(cmd)
 	}

@@ -191,10 +191,14 @@ type InteractionFilter struct {
 type InteractionChange struct {
 	Owner      *omni.InteractionOwner
 	State      *omni.InteractionState
+	GroupID    *string
 	FolderID   *string
 	LabelIDs   *[]string // all of them; empty: none
 	ResolvedAt *omni.Millis
 	ResolvedBy *string
+
+	SnoozedUntil *omni.Millis
+	SnoozedAfter *int64
 }
 
 // OpenOutcome tells how OpenInteraction found its interaction.
@@ -218,14 +222,17 @@ type Counts struct {
 type Interactions interface {
 	// OpenInteraction returns the interaction of want.IdentityID and want.DigitalChannelID that is not resolved. If there
 	// is none, it reopens the newest one resolved at or after reopenSince, else it creates want. Of any number of
-	// callers at the same instant one creates or reopens; the others find. Reopening raises Version, clears ResolvedAt and
-	// ResolvedBy and leaves the owner.
+	// callers at the same instant one creates or reopens; the others find. Reopening raises Version, clears ResolvedAt,
+	// ResolvedBy and ChangedBy, and leaves the owner.
 	OpenInteraction(ctx context.Context, t omni.Tenant, want omni.Interaction, reopenSince omni.Millis) (omni.Interaction, OpenOutcome, error)
 	Interaction(ctx context.Context, t omni.Tenant, id string) (omni.Interaction, error)
-	// ChangeInteraction applies c if the stored Version is version, and raises it; else it returns the stored
-	// interaction and omni.ErrConflict. Reopening while another one of the same identity and channel is open is
+	// ChangeInteraction applies c if the stored Version is version, and raises it; ChangedBy becomes the user of t. Else it
+	// returns the stored interaction and omni.ErrConflict. Reopening while another one of the same identity and channel is open is
 	// omni.ErrConflict too.
 	ChangeInteraction(ctx context.Context, t omni.Tenant, id string, version int64, c InteractionChange) (omni.Interaction, error)
+	// SnoozesDue returns snoozed interactions whose SnoozedUntil is not after now, earliest first. It spans organisations,
+	// because a worker serves all.
+	SnoozesDue(ctx context.Context, now omni.Millis, limit int) ([]omni.Interaction, error)
 	// MarkRead raises AgentReadSeq (by USER) or ContactReadSeq (by CONTACT) to seq, at most to LastSequence; changed is
 	// false if it was there already. Agents' reading recounts Unread.
 	MarkRead(ctx context.Context, t omni.Tenant, id string, by omni.SenderType, seq int64) (i omni.Interaction, changed bool, err error)

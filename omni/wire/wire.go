@@ -22,6 +22,8 @@ const (
 	InteractionAssigned = "interaction.assigned" // data: InteractionChange
 	InteractionResolved = "interaction.resolved" // data: InteractionChange
 	InteractionReopened = "interaction.reopened" // data: InteractionChange
+	InteractionMoved    = "interaction.moved"    // data: InteractionChange, on the home that it left too
+	InteractionSnoozed  = "interaction.snoozed"  // data: InteractionChange
 	ConsentChanged      = "consent.changed"      // data: ConsentChange
 	SettingsChanged     = "settings.changed"     // data: SettingsChange
 	SessionEnded        = "session.ended"        // data: SessionEnd
@@ -48,6 +50,9 @@ const (
 	CmdInteractionRelease   = "interaction.release"
 	CmdInteractionResolve   = "interaction.resolve"
 	CmdInteractionReopen    = "interaction.reopen"
+	CmdInteractionMove      = "interaction.move"
+	CmdInteractionSnooze    = "interaction.snooze"
+	CmdInteractionLabel     = "interaction.label"
 )
 
 // Command is a frame from a client.
@@ -197,6 +202,27 @@ type AssignInteraction struct {
 	Owner         Owner  `json:"owner"`
 }
 
+// MoveInteraction is the data of interaction.move.
+type MoveInteraction struct {
+	InteractionID string `json:"interactionId"`
+	Version       int64  `json:"version"`
+	GroupID       string `json:"groupId"`
+}
+
+// SnoozeInteraction is the data of interaction.snooze.
+type SnoozeInteraction struct {
+	InteractionID string      `json:"interactionId"`
+	Version       int64       `json:"version"`
+	Until         omni.Millis `json:"until"`
+}
+
+// LabelInteraction is the data of interaction.label.
+type LabelInteraction struct {
+	InteractionID string   `json:"interactionId"`
+	Version       int64    `json:"version"`
+	LabelIDs      []string `json:"labelIds"` // all that it has from now on
+}
+
 // Owner is who works on an interaction.
 type Owner struct {
 	Type omni.OrganisationalEntity `json:"type"`
@@ -324,6 +350,7 @@ type Interaction struct {
 	ChannelType    omni.ChannelType      `json:"channelType"`
 	GroupID        string                `json:"groupId"`
 	FolderID       string                `json:"folderId,omitempty"`
+	LabelIDs       []string              `json:"labelIds,omitempty"`
 	Owner          Owner                 `json:"owner"`
 	State          omni.InteractionState `json:"state"`
 	ContactName    string                `json:"contactName,omitempty"`
@@ -340,27 +367,33 @@ type Interaction struct {
 	Version        int64                 `json:"version"`
 	CreatedAt      omni.Millis           `json:"createdAt"`
 	ResolvedAt     omni.Millis           `json:"resolvedAt,omitempty"`
+	SnoozedUntil   omni.Millis           `json:"snoozedUntil,omitempty"`
 }
 
 // NewInteraction makes the client's view of i.
 func NewInteraction(i omni.Interaction) Interaction {
 	return Interaction{
 		ID: i.ID, ContactID: i.ContactID, ChannelID: i.DigitalChannelID, ChannelType: i.ChannelType, GroupID: i.GroupID,
-		FolderID: i.FolderID, Owner: Owner(i.Owner), State: i.State, ContactName: i.ContactName,
+		FolderID: i.FolderID, LabelIDs: i.LabelIDs, Owner: Owner(i.Owner), State: i.State, ContactName: i.ContactName,
 		ContactAddress: i.ContactAddress, LastSeq: i.LastSequence, LastMessageAt: i.LastMessageAt, LastPreview: i.LastPreview,
 		LastDirection: i.LastDirection, LastInboundAt: i.LastInboundAt, WaitingSince: i.WaitingSince, Unread: i.Unread,
 		AgentReadSeq: i.AgentReadSeq, ContactReadSeq: i.ContactReadSeq, Version: i.Version, CreatedAt: i.CreatedAt,
-		ResolvedAt: i.ResolvedAt,
+		ResolvedAt: i.ResolvedAt, SnoozedUntil: i.SnoozedUntil,
 	}
 }
 
-// InteractionChange is the data of interaction.updated, .assigned, .resolved and .reopened: ids, what changed, who did it.
+// InteractionChange is the data of interaction.updated, .assigned, .moved, .snoozed, .resolved and .reopened: ids, what
+// changed, who did it. Who does not know the interaction of one that was moved to them reads it.
 type InteractionChange struct {
 	InteractionID  string                 `json:"interactionId"`
 	Version        int64                  `json:"version,omitempty"` // 0: the version stayed (read marks)
 	Owner          *Owner                 `json:"owner,omitempty"`
 	State          *omni.InteractionState `json:"state,omitempty"`
 	ResolvedAt     *omni.Millis           `json:"resolvedAt,omitempty"`
+	SnoozedUntil   *omni.Millis           `json:"snoozedUntil,omitempty"`
+	GroupID        *string                `json:"groupId,omitempty"`
+	FolderID       *string                `json:"folderId,omitempty"`
+	LabelIDs       *[]string              `json:"labelIds,omitempty"` // all of them; [] is none
 	AgentReadSeq   *int64                 `json:"agentReadSeq,omitempty"`
 	ContactReadSeq *int64                 `json:"contactReadSeq,omitempty"`
 	Unread         *int                   `json:"unread,omitempty"`
@@ -380,7 +413,7 @@ type ConsentChange struct {
 
 // SettingsChange is the data of settings.changed: what to read again.
 type SettingsChange struct {
-	Kind string `json:"kind"` // user, group, channel, carrier-account, folder, organisation
+	Kind string `json:"kind"` // user, group, channel, carrier-account, folder, label, organisation
 	ID   string `json:"id"`
 }
 

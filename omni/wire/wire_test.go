@@ -139,7 +139,7 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 		"interaction": {wire.NewInteraction(i), []string{
 			"interaction.channelType", "interaction.contactAddress", "interaction.contactId", "interaction.contactName",
 			"interaction.digitalChannelId", "interaction.folderId", "interaction.groupId", "interaction.id",
-			"interaction.lastDirection", "interaction.lastPreview", "interaction.owner.id", "interaction.owner.type",
+			"interaction.labelIds", "interaction.lastDirection", "interaction.lastPreview", "interaction.owner.id", "interaction.owner.type",
 			"interaction.state",
 		}},
 	}

@@ -22,6 +22,7 @@ type migration struct {
 // migrations are numbered from 1 by their place, and only ever added to.
 var migrations = []migration{
 	{name: "first"},
+	{name: "snoozes"},
 }
 
 type migrationDoc struct {

@@ -45,7 +45,8 @@ var isolation = map[string]struct {
 	"NextDelivery": {want: noTenant}, "PendingDeliveries": {want: noTenant},
 	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
 	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
-	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
+	"SnoozesDue": {want: noTenant},
+	"PutInbox":   {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
 	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
 	"SearchMessages": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {

@@ -80,6 +80,7 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"ResolvedInteractionsReopen":    resolvedInteractionsReopen,
 	"OneClaimWins":                  oneClaimWins,
 	"ChangesOfAnInteraction":        changesOfAnInteraction,
+	"SnoozesComeDue":                snoozesComeDue,
 	"ReadMarksMoveForward":          readMarksMoveForward,
 	"InteractionListsMergeGroups":   interactionListsMergeGroups,
 	"InteractionsAreCounted":        interactionsAreCounted,

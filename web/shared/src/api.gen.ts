@@ -421,6 +421,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/interactions/{id}/label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say which labels an interaction has */
+        post: operations["interaction-label"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/interactions/{id}/messages": {
         parameters: {
             query?: never;
@@ -433,6 +450,23 @@ export interface paths {
         put?: never;
         /** Answer in an interaction */
         post: operations["interaction-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/interactions/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give an interaction to another group, where nobody owns it */
+        post: operations["interaction-move"];
         delete?: never;
         options?: never;
         head?: never;
@@ -507,6 +541,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/interactions/{id}/snooze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put an interaction away until a moment, or until the contact writes */
+        post: operations["interaction-snooze"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/interactions/{id}/typing": {
         parameters: {
             query?: never;
@@ -522,6 +573,42 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Labels, by name */
+        get: operations["label-list"];
+        put?: never;
+        /** Add a label */
+        post: operations["label-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a label; what has it shows it no more */
+        delete: operations["label-delete"];
+        options?: never;
+        head?: never;
+        /** Change a label */
+        patch: operations["label-update"];
         trace?: never;
     };
     "/api/v1/me": {
@@ -1034,6 +1121,7 @@ export interface components {
             folderId?: string;
             groupId: string;
             id: string;
+            labelIds?: string[] | null;
             lastDirection?: string;
             /** Format: int64 */
             lastInboundAt?: number;
@@ -1045,6 +1133,8 @@ export interface components {
             owner: components["schemas"]["Owner"];
             /** Format: int64 */
             resolvedAt?: number;
+            /** Format: int64 */
+            snoozedUntil?: number;
             state: string;
             /** Format: int64 */
             unread: number;
@@ -1068,6 +1158,7 @@ export interface components {
             folderId?: string;
             groupId: string;
             id: string;
+            labelIds?: string[] | null;
             lastDirection?: string;
             /** Format: int64 */
             lastInboundAt?: number;
@@ -1079,6 +1170,8 @@ export interface components {
             owner: components["schemas"]["Owner"];
             /** Format: int64 */
             resolvedAt?: number;
+            /** Format: int64 */
+            snoozedUntil?: number;
             state: string;
             topics: components["schemas"]["TopicPosition"][];
             /** Format: int64 */
@@ -1095,6 +1188,30 @@ export interface components {
             next?: string;
             /** @description Where the caller's topics stood before the list was read */
             topics: components["schemas"]["TopicPosition"][];
+        };
+        LabelBody: {
+            /** @description #rrggbb */
+            colour?: string;
+            /** Format: int64 */
+            createdAt: number;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            version: number;
+        };
+        LabelPatchBody: {
+            colour?: string;
+            name?: string;
+        };
+        LabelPostBody: {
+            colour?: string;
+            name: string;
+        };
+        LabelsInputBody: {
+            /** @description All that it has from now on */
+            labelIds: string[];
+            /** Format: int64 */
+            version: number;
         };
         ListBodyAPIKeyBody: {
             items: components["schemas"]["APIKeyBody"][];
@@ -1133,6 +1250,11 @@ export interface components {
         };
         ListBodyGroupBody: {
             items: components["schemas"]["GroupBody"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyLabelBody: {
+            items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1222,6 +1344,11 @@ export interface components {
             /** @description Ascending by seq */
             items: components["schemas"]["Message"][];
             topics: components["schemas"]["TopicPosition"][];
+        };
+        MoveInputBody: {
+            groupId: string;
+            /** Format: int64 */
+            version: number;
         };
         NewAPIKeyBody: {
             /** Format: int64 */
@@ -1399,6 +1526,15 @@ export interface components {
             /** @description This is what was looked for */
             match: boolean;
             text: string;
+        };
+        SnoozeInputBody: {
+            /**
+             * Format: int64
+             * @description At most a year ahead; what the contact writes before opens it too
+             */
+            until: number;
+            /** Format: int64 */
+            version: number;
         };
         StatusBody: {
             /** Format: int64 */
@@ -2644,6 +2780,42 @@ export interface operations {
             };
         };
     };
+    "interaction-label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelsInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "interaction-messages": {
         parameters: {
             query?: {
@@ -2706,6 +2878,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "interaction-move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
                 };
             };
             /** @description Error */
@@ -2860,6 +3068,42 @@ export interface operations {
             };
         };
     };
+    "interaction-snooze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SnoozeInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "interaction-typing": {
         parameters: {
             query?: never;
@@ -2881,6 +3125,140 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyLabelBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelPostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-update": {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelPatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelBody"];
+                };
             };
             /** @description Error */
             default: {
