@@ -73,6 +73,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	add("users", users, err)
 	for _, u := range users.Items {
 		fmt.Fprintf(&b, "password %s %s\n", u.ID, u.PasswordHash)
+		drafts, err := st.Drafts().List(ctx, tenant, u.ID, all)
+		add("drafts", drafts, err)
 	}
 	groups, err := st.Groups(ctx, tenant, all)
 	add("groups", groups, err)
@@ -105,6 +107,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 		for _, it := range its.Items {
 			ms, err := st.ListMessages(ctx, tenant, it.ID, store.MessageWindow{Limit: store.MaxPage})
 			add("messages", ms, err)
+			notes, err := st.Notes().List(ctx, tenant, it.ID, all)
+			add("notes", notes, err)
 		}
 	}
 	aside, err := st.ListAside(ctx, tenant, all)

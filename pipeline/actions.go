@@ -143,14 +143,8 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err := p.maySend(ch, it, id, c); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	if c.ReplyTo != "" {
-		m, err := p.store.Message(ctx, a.Tenant, c.ReplyTo)
-		if errors.Is(err, omni.ErrNotFound) || err == nil && m.InteractionID != it.ID {
-			return omni.ServiceMessage{}, false, fieldProblem("replyTo", "there is no such message in this conversation")
-		}
-		if err != nil {
-			return omni.ServiceMessage{}, false, fmt.Errorf("message %s: %w", c.ReplyTo, err)
-		}
+	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
+		return omni.ServiceMessage{}, false, err
 	}
 	defer p.order.lock(ch.CarrierAccountID, id.Address)()
 	if err := p.unseen(ctx, a, it, c); err != nil {
@@ -188,6 +182,21 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 		}
 	}
 	return p.enqueue(ctx, a.Tenant, ch, m, how)
+}
+
+// mayReplyTo checks that a message is one of an interaction. "" names none.
+func (p *Pipeline) mayReplyTo(ctx context.Context, a Actor, it omni.Interaction, messageID string) error {
+	if messageID == "" {
+		return nil
+	}
+	m, err := p.store.Message(ctx, a.Tenant, messageID)
+	if errors.Is(err, omni.ErrNotFound) || err == nil && m.InteractionID != it.ID {
+		return fieldProblem("replyTo", "there is no such message in this conversation")
+	}
+	if err != nil {
+		return fmt.Errorf("message %s: %w", messageID, err)
+	}
+	return nil
 }
 
 func checkSend(c wire.SendMessage) error {
@@ -357,25 +366,26 @@ func (p *Pipeline) Assign(ctx context.Context, a Actor, c wire.AssignInteraction
 }
 
 func (p *Pipeline) mayOwn(ctx context.Context, a Actor, it omni.Interaction, userID string) error {
-	nobody := fieldProblem("owner.id", "must be a user who sees this conversation's group")
+	ok, err := p.userSees(ctx, a.Tenant, it, userID)
+	if err == nil && !ok {
+		err = fieldProblem("owner.id", "must be a user who sees this conversation's group")
+	}
+	return err
+}
+
+// userSees reports whether there is such a user, and they see an interaction.
+func (p *Pipeline) userSees(ctx context.Context, t omni.Tenant, it omni.Interaction, userID string) (bool, error) {
 	if !omni.ValidID(userID) {
-		return nobody
+		return false, nil
 	}
-	u, err := p.user(ctx, a.Tenant, userID)
+	u, err := p.user(ctx, t, userID)
 	if errors.Is(err, omni.ErrNotFound) || err == nil && u.Disabled {
-		return nobody
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("user %s: %w", userID, err)
+		return false, fmt.Errorf("user %s: %w", userID, err)
 	}
-	ok, err := p.sees(ctx, Actor{Tenant: omni.Tenant{OrganisationID: a.Tenant.OrganisationID, UserID: u.ID}, Role: u.Role}, it.GroupID)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return nobody
-	}
-	return nil
+	return p.sees(ctx, Actor{Tenant: omni.Tenant{OrganisationID: t.OrganisationID, UserID: u.ID}, Role: u.Role}, it.GroupID)
 }
 
 func (p *Pipeline) mayGiveAway(a Actor, it omni.Interaction) error {

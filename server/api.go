@@ -92,6 +92,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiContacts()
 	s.apiInteractions()
 	s.apiMessages()
+	s.apiNotes()
 	s.apiSearch()
 	s.apiAudit()
 	s.apiLiveChat()

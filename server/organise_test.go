@@ -94,3 +94,52 @@ func TestInteractionsAreOrganised(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode, r.body)
 	require.NotEmpty(t, r.Header.Get("ETag"))
 }
+
+// TestNotesAndDrafts: what an agent writes for colleagues and for later, by socket and by REST.
+func TestNotesAndDrafts(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ids := s.ids(s.a)
+	path := "/api/v1/interactions/" + ids["interaction"]
+	k, _ := s.connect("/ws", publicURL, wire.Connect{Token: s.a.agentToken})
+	boss, _ := s.connect("/ws", publicURL, wire.Connect{Token: s.a.adminToken})
+
+	add := wire.AddNote{InteractionID: ids["interaction"], ClientID: omni.NewID(), Body: "call back", Mentions: []string{s.a.admin.ID}}
+	f := k.command(wire.CmdNoteAdd, add)
+	require.Equal(t, "ok", f.Type, "%+v", f.Error)
+	var n, told wire.Note
+	require.NoError(t, json.Unmarshal(f.Data, &n))
+	require.Equal(t, s.a.agent.ID, n.UserID)
+	first, second := boss.event(wire.NoteCreated), boss.event(wire.NoteCreated)
+	require.ElementsMatch(t, []string{omni.GroupTopic(s.a.group.ID), omni.UserTopic(s.a.admin.ID)}, []string{first.Topic, second.Topic})
+	require.NoError(t, json.Unmarshal(second.Data, &told))
+	require.Equal(t, n, told)
+	again := s.call(http.MethodPost, path+"/notes", s.a.agentToken, map[string]any{"clientId": add.ClientID, "body": add.Body})
+	require.Equal(t, http.StatusOK, again.StatusCode, again.body)
+	r := s.call(http.MethodPost, path+"/notes", s.a.adminToken, map[string]any{"clientId": omni.NewID(), "body": "done"})
+	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
+	var notes struct{ Items []wire.Note }
+	s.call(http.MethodGet, path+"/notes", s.a.agentToken, nil).into(t, &notes)
+	require.Len(t, notes.Items, 2)
+	require.Equal(t, "done", notes.Items[0].Body)
+
+	other, _ := s.connect("/ws", publicURL, wire.Connect{Token: s.a.agentToken})
+	f = k.command(wire.CmdDraftSave, wire.SaveDraft{InteractionID: ids["interaction"], Tab: omni.DraftReply, Text: "Hel"})
+	require.Equal(t, "ok", f.Type, "%+v", f.Error)
+	var d wire.Draft
+	require.NoError(t, json.Unmarshal(other.event(wire.DraftUpdated).Data, &d))
+	require.Equal(t, "Hel", d.Text)
+	r = s.call(http.MethodPut, path+"/drafts", s.a.agentToken, map[string]any{"tab": "reply", "text": "Hello", "version": 0})
+	require.Equal(t, http.StatusConflict, r.StatusCode)
+	require.Contains(t, r.body, `"text":"Hel"`)
+	r = s.call(http.MethodPut, path+"/drafts", s.a.agentToken, map[string]any{"tab": "reply", "text": "Hello", "version": d.Version})
+	require.Equal(t, http.StatusOK, r.StatusCode, r.body)
+	for _, from := range []string{path + "/drafts", "/api/v1/drafts"} {
+		var drafts struct{ Items []wire.Draft }
+		s.call(http.MethodGet, from, s.a.agentToken, nil).into(t, &drafts)
+		require.Len(t, drafts.Items, 1, from)
+		require.Equal(t, "Hello", drafts.Items[0].Text)
+		s.call(http.MethodGet, from, s.a.adminToken, nil).into(t, &drafts)
+		require.Empty(t, drafts.Items, "they are their writer's alone")
+	}
+}

@@ -35,6 +35,10 @@ type Pipeline interface {
 	Move(ctx context.Context, a Actor, c wire.MoveInteraction) (omni.Interaction, error)
 	Snooze(ctx context.Context, a Actor, c wire.SnoozeInteraction) (omni.Interaction, error)
 	Label(ctx context.Context, a Actor, c wire.LabelInteraction) (omni.Interaction, error)
+	AddNote(ctx context.Context, a Actor, c wire.AddNote) (omni.Note, bool, error)
+	Notes(ctx context.Context, a Actor, interactionID string, p store.Page) (store.List[omni.Note], error)
+	SaveDraft(ctx context.Context, a Actor, c wire.SaveDraft) (omni.Draft, error)
+	Drafts(ctx context.Context, a Actor, interactionID string) ([]omni.Draft, error)
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error

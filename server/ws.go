@@ -40,6 +40,8 @@ func Commands() []Route {
 		agent(wire.CmdInteractionMove, `{"interactionId":"{interaction}","version":1,"groupId":"{group}"}`, map[string]string{"interactionId": "interaction", "groupId": "group"}),
 		agent(wire.CmdInteractionSnooze, `{"interactionId":"{interaction}","version":1,"until":9999999999999}`, one),
 		agent(wire.CmdInteractionLabel, `{"interactionId":"{interaction}","version":1,"labelIds":["{label}"]}`, map[string]string{"interactionId": "interaction", "labelIds": "label"}),
+		agent(wire.CmdNoteAdd, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000004","body":"note","mentions":["{user}"]}`, map[string]string{"interactionId": "interaction", "mentions": "user"}),
+		agent(wire.CmdDraftSave, `{"interactionId":"{interaction}","tab":"reply","text":"Hel","replyTo":"{message}","version":0}`, map[string]string{"interactionId": "interaction", "replyTo": "message"}),
 	}
 }
 
@@ -244,6 +246,22 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 		return changes(ctx, who, cmd, pipe.Snooze)
 	case wire.CmdInteractionLabel:
 		return changes(ctx, who, cmd, pipe.Label)
+	case wire.CmdNoteAdd:
+		return command(cmd, func(c wire.AddNote) (any, error) {
+			n, _, err := pipe.AddNote(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewNote(n), nil
+		})
+	case wire.CmdDraftSave:
+		return command(cmd, func(c wire.SaveDraft) (any, error) {
+			d, err := pipe.SaveDraft(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewDraft(d), nil
+		})
 	default:
 		return nil, unsupported(cmd)
 	}

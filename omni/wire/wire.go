@@ -24,6 +24,8 @@ const (
 	InteractionReopened = "interaction.reopened" // data: InteractionChange
 	InteractionMoved    = "interaction.moved"    // data: InteractionChange, on the home that it left too
 	InteractionSnoozed  = "interaction.snoozed"  // data: InteractionChange
+	NoteCreated         = "note.created"         // data: Note, for people of the organisation; those whom it calls get it on their own topic too
+	DraftUpdated        = "draft.updated"        // data: Draft, for its user alone
 	ConsentChanged      = "consent.changed"      // data: ConsentChange
 	SettingsChanged     = "settings.changed"     // data: SettingsChange
 	SessionEnded        = "session.ended"        // data: SessionEnd
@@ -53,6 +55,8 @@ const (
 	CmdInteractionMove      = "interaction.move"
 	CmdInteractionSnooze    = "interaction.snooze"
 	CmdInteractionLabel     = "interaction.label"
+	CmdNoteAdd              = "note.add"
+	CmdDraftSave            = "draft.save"
 )
 
 // Command is a frame from a client.
@@ -221,6 +225,58 @@ type LabelInteraction struct {
 	InteractionID string   `json:"interactionId"`
 	Version       int64    `json:"version"`
 	LabelIDs      []string `json:"labelIds"` // all that it has from now on
+}
+
+// AddNote is the data of note.add.
+type AddNote struct {
+	InteractionID string   `json:"interactionId"`
+	ClientID      string   `json:"clientId"` // UUIDv7, the note's id from then on: the same again answers the same note
+	Body          string   `json:"body"`
+	Mentions      []string `json:"mentions,omitempty"` // ids of users who see the interaction
+}
+
+// Note is what an agent wrote beside an interaction.
+type Note struct {
+	ID            string      `json:"id"`
+	InteractionID string      `json:"interactionId"`
+	UserID        string      `json:"userId"` // who wrote it
+	Body          string      `json:"body"`
+	Mentions      []string    `json:"mentions,omitempty"`
+	EditedAt      omni.Millis `json:"editedAt,omitempty"`
+	Version       int64       `json:"version"`
+	At            omni.Millis `json:"at"`
+}
+
+// NewNote makes the client's view of n.
+func NewNote(n omni.Note) Note {
+	return Note{
+		ID: n.ID, InteractionID: n.InteractionID, UserID: n.Tenant.UserID, Body: n.Body, Mentions: n.Mentions, EditedAt: n.EditedAt,
+		Version: n.Version, At: n.CreatedAt,
+	}
+}
+
+// SaveDraft is the data of draft.save. A text that was sent is saved as an empty one.
+type SaveDraft struct {
+	InteractionID string        `json:"interactionId"`
+	Tab           omni.DraftTab `json:"tab"`
+	Text          string        `json:"text"`
+	ReplyTo       string        `json:"replyTo,omitempty"` // id of a message of the same interaction
+	Version       int64         `json:"version"`           // that was read; 0: there was none. Of another one the answer is conflict, with draft
+}
+
+// Draft is what the user of the connection has written and not sent, one for each interaction and tab.
+type Draft struct {
+	InteractionID string        `json:"interactionId"`
+	Tab           omni.DraftTab `json:"tab"`
+	Text          string        `json:"text"`
+	ReplyTo       string        `json:"replyTo,omitempty"`
+	Version       int64         `json:"version"`
+	At            omni.Millis   `json:"at"` // when it was saved
+}
+
+// NewDraft makes the client's view of d.
+func NewDraft(d omni.Draft) Draft {
+	return Draft{InteractionID: d.InteractionID, Tab: d.Tab, Text: d.Text, ReplyTo: d.ReplyTo, Version: d.Version, At: d.UpdatedAt}
 }
 
 // Owner is who works on an interaction.

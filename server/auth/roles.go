@@ -43,6 +43,8 @@ var Roles = map[string][]omni.Role{
 	"interaction-claim": staff, "interaction-release": staff, "interaction-resolve": staff, "interaction-reopen": staff,
 	"interaction-assign": staff, "interaction-move": staff, "interaction-snooze": staff, "interaction-label": staff,
 	"interaction-read": staff, "interaction-typing": staff,
+	"note-list": staff, "note-add": staff,
+	"draft-list": users, "interaction-drafts": users, "draft-save": users,
 	"message-send": staff, "message-get": staff,
 	"search":     staff,
 	"audit-list": admins,
@@ -64,6 +66,8 @@ var Roles = map[string][]omni.Role{
 	"ws:interaction.move":    staff,
 	"ws:interaction.snooze":  staff,
 	"ws:interaction.label":   staff,
+	"ws:note.add":            staff,
+	"ws:draft.save":          users,
 
 	"ws:interaction.close_view": staff,
 }

@@ -282,6 +282,23 @@ export interface paths {
         patch: operations["contact-update"];
         trace?: never;
     };
+    "/api/v1/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller has written and not sent, newest first */
+        get: operations["draft-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/folders": {
         parameters: {
             query?: never;
@@ -421,6 +438,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/interactions/{id}/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller has written in an interaction and not sent */
+        get: operations["interaction-drafts"];
+        /** Keep what the caller has written and not sent */
+        put: operations["draft-save"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/interactions/{id}/label": {
         parameters: {
             query?: never;
@@ -467,6 +502,24 @@ export interface paths {
         put?: never;
         /** Give an interaction to another group, where nobody owns it */
         post: operations["interaction-move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/interactions/{id}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Notes beside an interaction, newest first */
+        get: operations["note-list"];
+        put?: never;
+        /** Write a note beside an interaction */
+        post: operations["note-add"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1006,6 +1059,32 @@ export interface components {
              */
             validUntil?: number;
         };
+        Draft: {
+            /** Format: int64 */
+            at: number;
+            interactionId: string;
+            replyTo?: string;
+            tab: string;
+            text: string;
+            /** Format: int64 */
+            version: number;
+        };
+        DraftInputBody: {
+            replyTo?: string;
+            /** @enum {string} */
+            tab: "reply" | "note";
+            /** @description Empty when it was sent */
+            text: string;
+            /**
+             * Format: int64
+             * @description That was read; 0: there was none
+             */
+            version: number;
+        };
+        DraftsBody: {
+            /** @description At most one for each tab */
+            items: components["schemas"]["Draft"][];
+        };
         EmptyInputBody: Record<string, never>;
         Field: {
             help: string;
@@ -1243,6 +1322,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyDraft: {
+            items: components["schemas"]["Draft"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodyFolderBody: {
             items: components["schemas"]["FolderBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1255,6 +1339,11 @@ export interface components {
         };
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyNote: {
+            items: components["schemas"]["Note"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1378,6 +1467,26 @@ export interface components {
             role: "admin" | "supervisor" | "agent" | "service";
             /** Format: int64 */
             version: number;
+        };
+        Note: {
+            /** Format: int64 */
+            at: number;
+            body: string;
+            /** Format: int64 */
+            editedAt?: number;
+            id: string;
+            interactionId: string;
+            mentions?: string[] | null;
+            userId: string;
+            /** Format: int64 */
+            version: number;
+        };
+        NoteInputBody: {
+            body: string;
+            /** @description UUIDv7, the note's id from then on: the same again answers the same note */
+            clientId: string;
+            /** @description Ids of users who see the interaction */
+            mentions?: string[];
         };
         OrganisationBody: {
             /** Format: int64 */
@@ -2397,6 +2506,39 @@ export interface operations {
             };
         };
     };
+    "draft-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyDraft"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "folder-list": {
         parameters: {
             query?: {
@@ -2780,6 +2922,72 @@ export interface operations {
             };
         };
     };
+    "interaction-drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftsBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "draft-save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "interaction-label": {
         parameters: {
             query?: never;
@@ -2914,6 +3122,76 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "note-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyNote"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "note-add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
                 };
             };
             /** @description Error */
