@@ -299,7 +299,12 @@ func TestX4_OtherOrganisation(t *testing.T) {
 				unchanged(t, what)
 			}
 		}
-		_, body := fill(t, r, own, "interactionId", alpha["interaction"])
+		param, noun := "interactionId", "interaction"
+		if _, ok := r.Scope[param]; !ok {
+			param = slices.Sorted(maps.Keys(r.Scope))[0]
+			noun = r.Scope[param]
+		}
+		_, body := fill(t, r, own, param, alpha[noun])
 		f := visiting.Do(t, typ, json.RawMessage(body))
 		require.Equal(t, "error", f.Type, "%s of a visitor", typ)
 		unchanged(t, typ+" of a visitor")

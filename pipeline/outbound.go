@@ -152,7 +152,7 @@ func (p *Pipeline) notSendable(ctx context.Context, it store.OutboxItem, err err
 
 // mayStillSend looks again at what may have changed while the message waited.
 func (p *Pipeline) mayStillSend(ctx context.Context, m omni.ServiceMessage) *carriers.SendError {
-	if p.millis() > m.CreatedAt.Add(maxSendFor) {
+	if p.millis() > max(m.CreatedAt, m.StatusAt).Add(maxSendFor) { // StatusAt: when it was queued, perhaps again
 		return &carriers.SendError{Reason: omni.ReasonUnreachable, Code: "expired"}
 	}
 	id, err := p.store.Identity(ctx, m.Tenant, m.Publish.Target.IdentityID)

@@ -87,6 +87,16 @@ func (s *Server) apiMessages() {
 		})
 	})
 	register(s, endpoint{
+		id: "message-retry", method: http.MethodPost, path: "/api/v1/messages/{id}/retry", tag: "messages",
+		summary: "Send a message again that has failed, if it may be sent now", scope: map[string]string{"id": "message"},
+	}, func(ctx context.Context, p auth.Principal, in *RecordInput) (*plain[wire.Message], error) {
+		m, err := s.d.Pipeline.Retry(ctx, actor(p), wire.RetryMessage{MessageID: in.ID})
+		if err != nil {
+			return nil, err
+		}
+		return &plain[wire.Message]{Body: s.newMessage(m)}, nil
+	})
+	register(s, endpoint{
 		id: "message-get", method: http.MethodGet, path: "/api/v1/messages/{id}", tag: "messages",
 		summary: "A message, its statuses and what was done with it", scope: map[string]string{"id": "message"},
 	}, func(ctx context.Context, p auth.Principal, in *RecordInput) (*plain[MessageBody], error) {

@@ -28,6 +28,7 @@ func Commands() []Route {
 	return []Route{
 		agent(wire.CmdAuthRefresh, `{"token":"{token}"}`, nil),
 		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello"}}`, one),
+		agent(wire.CmdMessageRetry, `{"messageId":"{message}"}`, map[string]string{"messageId": "message"}),
 		agent(wire.CmdMessageRead, `{"interactionId":"{interaction}","seq":1}`, one),
 		agent(wire.CmdTyping, ref, one),
 		agent(wire.CmdInteractionOpen, ref, one),
@@ -204,6 +205,14 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 	case wire.CmdMessageSend:
 		return command(cmd, func(c wire.SendMessage) (any, error) {
 			m, _, err := pipe.Send(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewMessage(m), nil
+		})
+	case wire.CmdMessageRetry:
+		return command(cmd, func(c wire.RetryMessage) (any, error) {
+			m, err := pipe.Retry(ctx, who, c)
 			if err != nil {
 				return nil, err
 			}

@@ -119,6 +119,10 @@ func TestAgentSocket(t *testing.T) {
 	require.NoError(t, json.Unmarshal(k.command(wire.CmdMessageSend, send).Data, &again))
 	require.Equal(t, first.ID, again.ID)
 
+	f = k.command(wire.CmdMessageRetry, wire.RetryMessage{MessageID: first.ID})
+	require.Equal(t, omni.CodeConflict, f.Error.Code, "it has not failed")
+	require.Equal(t, http.StatusConflict, s.call(http.MethodPost, "/api/v1/messages/"+first.ID+"/retry", s.a.agentToken, nil).StatusCode)
+
 	// Who has not seen what somebody else wrote is told once, by both ways in.
 	unseen := wire.SendMessage{InteractionID: m.InteractionID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "me too"}, SeenOffset: 1}
 	f = boss.command(wire.CmdMessageSend, unseen)

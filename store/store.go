@@ -376,6 +376,11 @@ type Outbox interface {
 	MarkRetry(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis, s omni.DeliveryStatus) error
 	// MarkEnded takes a message out of the outbox with a final status: failed, or unknown.
 	MarkEnded(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
+	// Requeue puts a message that is failed or undeliverable back into the outbox, as a new attempt: the one way for its
+	// status to go back. It becomes s, which is queued and goes into the history, without reason, code and the carrier's id,
+	// which was that of the attempt before: what a carrier still says of that does not find the message any more. It comes
+	// after what its recipient is being sent then. Any other message is omni.ErrConflict.
+	Requeue(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
 	// NextOutbox returns the earliest NotBefore of the given partitions, 0 if nothing waits: at least 1 for what is due at
 	// once. Messages behind others of their recipient, and those being sent, do not count.
 	NextOutbox(ctx context.Context, partitions []int) (omni.Millis, error)

@@ -44,6 +44,7 @@ const (
 	CmdAuthRefresh          = "auth.refresh"
 	CmdMessageSend          = "message.send"
 	CmdMessageRead          = "message.read"
+	CmdMessageRetry         = "message.retry"
 	CmdTyping               = "typing"
 	CmdInteractionOpen      = "interaction.open"
 	CmdInteractionCloseView = "interaction.close_view"
@@ -168,6 +169,11 @@ type SendMessage struct {
 // SendPayload is what to send.
 type SendPayload struct {
 	Text string `json:"text"`
+}
+
+// RetryMessage is the data of message.retry.
+type RetryMessage struct {
+	MessageID string `json:"messageId"`
 }
 
 // ReadMessage is the data of message.read.
@@ -321,6 +327,7 @@ type Message struct {
 	Segments      int              `json:"segments,omitempty"`
 	Status        omni.Status      `json:"status,omitempty"`   // outbound only
 	StatusAt      omni.Millis      `json:"statusAt,omitempty"` // left out while it is the same as At
+	Attempt       int              `json:"attempt,omitempty"`  // how often somebody had it sent again after it had failed
 	Reason        omni.Reason      `json:"reason,omitempty"`
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
@@ -344,7 +351,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 	v := Message{
 		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
 		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
-		Status: m.Status, StatusAt: m.StatusAt, Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
+		Status: m.Status, StatusAt: m.StatusAt, Attempt: m.Attempts(), Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
 		At: m.ReceivedAt,
 		Payload: Payload{
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
@@ -387,11 +394,13 @@ func ReasonText(r omni.Reason) string {
 	}
 }
 
-// StatusChange is the data of message.status.
+// StatusChange is the data of message.status. Of one attempt only a higher status counts (omni.Status.Rank); of a higher
+// attempt any does, which begins with queued again; of a lower one none.
 type StatusChange struct {
 	MessageID     string      `json:"messageId"`
 	InteractionID string      `json:"interactionId"`
 	Status        omni.Status `json:"status"`
+	Attempt       int         `json:"attempt,omitempty"` // as in Message
 	At            omni.Millis `json:"at"`
 	Reason        omni.Reason `json:"reason,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`

@@ -163,6 +163,7 @@ func TestViewsFillEveryField(t *testing.T) {
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
 	m.Reason, m.StatusAt = omni.ReasonRejected, 8
+	m.StatusHistory = []omni.DeliveryStatus{{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}}}
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	for _, view := range []any{wire.NewMessage(m), wire.NewMessage(m).Payload, wire.NewInteraction(i)} {

@@ -45,7 +45,7 @@ var Roles = map[string][]omni.Role{
 	"interaction-read": staff, "interaction-typing": staff,
 	"note-list": staff, "note-add": staff,
 	"draft-list": users, "interaction-drafts": users, "draft-save": users,
-	"message-send": staff, "message-get": staff,
+	"message-send": staff, "message-get": staff, "message-retry": staff,
 	"search":     staff,
 	"audit-list": admins,
 
@@ -66,6 +66,7 @@ var Roles = map[string][]omni.Role{
 	"ws:interaction.move":    staff,
 	"ws:interaction.snooze":  staff,
 	"ws:interaction.label":   staff,
+	"ws:message.retry":       staff,
 	"ws:note.add":            staff,
 	"ws:draft.save":          users,
 

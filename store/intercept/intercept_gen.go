@@ -663,6 +663,15 @@ func (s *Store) MarkEnded(ctx context.Context, a1 omni.Tenant, a2 string, a3 omn
 	return r0, r1
 }
 
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.DeliveryStatus) (r0 omni.ServiceMessage, r1 error) {
+	r1 = s.around(ctx, "Requeue", func(ctx context.Context) (err error) {
+		r0, err = s.Store.Requeue(ctx, a1, a2, a3)
+		return err
+	})
+	return r0, r1
+}
+
 // NextOutbox implements store.Store.
 func (s *Store) NextOutbox(ctx context.Context, a1 []int) (r0 omni.Millis, r1 error) {
 	r1 = s.around(ctx, "NextOutbox", func(ctx context.Context) (err error) {

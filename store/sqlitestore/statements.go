@@ -112,6 +112,7 @@ const (
 	sqlMessagesAfter
 	sqlMessageStatus
 	sqlMessageNote
+	sqlMessageRequeue
 	sqlMessageCarrierID
 	sqlMessageSegments
 	sqlMessageDoc
@@ -437,6 +438,9 @@ var statements = withRecords([stmtCount]string{
 		WHERE id = ?1 AND org = ?2 AND status_rank < ?4 RETURNING ` + messageCols,
 	sqlMessageNote: `UPDATE messages SET reason = ?3, error_code = ?4, history = iif(history = '', '', history || ',') || ?5
 		WHERE id = ?1 AND org = ?2 AND (reason <> ?3 OR error_code <> ?4)`,
+	sqlMessageRequeue: `UPDATE messages SET status = ?3, status_rank = ?4, status_at = ?5, reason = '', error_code = '', carrier_id = '',
+			history = iif(history = '', '', history || ',') || ?6
+		WHERE id = ?1 AND org = ?2 AND status IN ('failed', 'undeliverable') RETURNING seq`,
 	sqlMessageCarrierID: `UPDATE OR IGNORE messages SET carrier_id = ?3 WHERE id = ?1 AND org = ?2 AND carrier_id = ''`,
 	sqlMessageSegments:  `UPDATE messages SET segments = ?3 WHERE id = ?1 AND org = ?2 AND segments <> ?3`,
 	sqlMessageDoc:       `UPDATE messages SET doc = ?3 WHERE id = ?1 AND org = ?2`,

@@ -288,6 +288,9 @@ var isolation = map[string]struct {
 	"MarkEnded": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.MarkEnded(ctx, x.t, x.out.ID, status(x.a.channel.ID, "", omni.StatusFailed, base))
 	}},
+	"Requeue": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Requeue(ctx, x.t, x.out.ID, omni.DeliveryStatus{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}, ReceivedAt: base})
+	}},
 	"SetMedia": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.SetMedia(ctx, x.t, x.picture.ID, 0, omni.MediaReference{State: omni.MediaFailed}, 0)
 	}},

@@ -99,6 +99,7 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"OutboxHeadOfLine":              outboxHeadOfLine,
 	"OutboxOutcomes":                outboxOutcomes,
 	"OutboxHoldsWhatGoesOut":        outboxHoldsWhatGoesOut,
+	"FailedMessagesAreRequeued":     failedMessagesAreRequeued,
 	"OneSendBegins":                 oneSendBegins,
 	"MediaWaitsToBeFetched":         mediaWaits,
 	"OneFetchOfAFileCounts":         oneFetchCounts,
