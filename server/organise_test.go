@@ -143,3 +143,17 @@ func TestNotesAndDrafts(t *testing.T) {
 		require.Empty(t, drafts.Items, "they are their writer's alone")
 	}
 }
+
+func TestAChangedContactIsTold(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ids := s.ids(s.a)
+	k, _ := s.connect("/ws", publicURL, wire.Connect{Token: s.a.agentToken})
+	r := s.call(http.MethodPatch, "/api/v1/contacts/"+ids["contact"], s.a.adminToken, `{"name":"Ana Ruiz","labels":[]}`, "If-Match", `"1"`)
+	require.Equal(t, http.StatusOK, r.StatusCode, r.body)
+	e := k.event(wire.ContactUpdated)
+	require.Equal(t, omni.OrgTopic(s.a.org.ID), e.Topic)
+	require.JSONEq(t, `{"contactId":"`+ids["contact"]+`","version":2,"name":"Ana Ruiz","labels":[],"by":"`+s.a.admin.ID+`"}`, string(e.Data))
+	r = s.call(http.MethodPatch, "/api/v1/contacts/"+ids["contact"], s.a.adminToken, `{"name":"x"}`, "If-Match", `"1"`)
+	require.Equal(t, http.StatusPreconditionFailed, r.StatusCode)
+}

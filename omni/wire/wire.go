@@ -17,6 +17,8 @@ const (
 	MessageCreated      = "message.created"      // data: Message
 	MessageStatus       = "message.status"       // data: StatusChange
 	MessageUpdated      = "message.updated"      // data: Message
+	MediaReady          = "media.ready"          // data: FileChange; a message.updated with the whole message follows
+	MediaFailed         = "media.failed"         // data: FileChange; the same
 	InteractionCreated  = "interaction.created"  // data: Interaction
 	InteractionUpdated  = "interaction.updated"  // data: InteractionChange
 	InteractionAssigned = "interaction.assigned" // data: InteractionChange
@@ -26,6 +28,7 @@ const (
 	InteractionSnoozed  = "interaction.snoozed"  // data: InteractionChange
 	NoteCreated         = "note.created"         // data: Note, for people of the organisation; those whom it calls get it on their own topic too
 	DraftUpdated        = "draft.updated"        // data: Draft, for its user alone
+	ContactUpdated      = "contact.updated"      // data: ContactChange
 	ConsentChanged      = "consent.changed"      // data: ConsentChange
 	SettingsChanged     = "settings.changed"     // data: SettingsChange
 	SessionEnded        = "session.ended"        // data: SessionEnd
@@ -465,6 +468,26 @@ type InteractionChange struct {
 	ContactName    *string                `json:"contactName,omitempty"`
 	By             string                 `json:"by,omitempty"`     // user id; empty: the system
 	Reason         string                 `json:"reason,omitempty"` // such as "claimed", "contact wrote again"
+}
+
+// FileChange is the data of media.ready and media.failed: what came of fetching a file of a message. Links to it are in
+// REST answers alone.
+type FileChange struct {
+	MessageID     string `json:"messageId"`
+	InteractionID string `json:"interactionId"`
+	Index         int    `json:"index"` // in Payload.Files
+	File          File   `json:"file"`
+}
+
+// ContactChange is the data of contact.updated: ids, what changed, who did it.
+type ContactChange struct {
+	ContactID  string             `json:"contactId"`
+	Version    int64              `json:"version"`
+	Name       *string            `json:"name,omitempty"`
+	Language   *string            `json:"language,omitempty"`
+	Labels     *[]string          `json:"labels,omitempty"`     // all of them
+	Attributes *map[string]string `json:"attributes,omitempty"` // all of them
+	By         string             `json:"by,omitempty"`         // user id
 }
 
 // ConsentChange is the data of consent.changed.
