@@ -39,6 +39,7 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 		return r.ID
 	}
 	n["folder"] = made(o.Call(t, http.MethodPost, "/api/v1/folders", map[string]any{"groupId": group, "name": "Folder", "type": "DEFAULT"}))
+	n["label"] = made(o.Call(t, http.MethodPost, "/api/v1/labels", map[string]any{"name": o.Name + "'s label"}))
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
 	client := agent.Connect(t)
 	acc.Receive(t, from, Number, o.Name+" hears from "+from)
@@ -72,11 +73,15 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	add("users", users, err)
 	for _, u := range users.Items {
 		fmt.Fprintf(&b, "password %s %s\n", u.ID, u.PasswordHash)
+		drafts, err := st.Drafts().List(ctx, tenant, u.ID, all)
+		add("drafts", drafts, err)
 	}
 	groups, err := st.Groups(ctx, tenant, all)
 	add("groups", groups, err)
 	folders, err := st.Folders(ctx, tenant, all)
 	add("folders", folders, err)
+	labels, err := st.Labels().List(ctx, tenant, "", all)
+	add("labels", labels, err)
 	accounts, err := st.CarrierAccounts(ctx, tenant, all)
 	add("carrier accounts", accounts, err)
 	for _, a := range accounts.Items {
@@ -102,6 +107,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 		for _, it := range its.Items {
 			ms, err := st.ListMessages(ctx, tenant, it.ID, store.MessageWindow{Limit: store.MaxPage})
 			add("messages", ms, err)
+			notes, err := st.Notes().List(ctx, tenant, it.ID, all)
+			add("notes", notes, err)
 		}
 	}
 	aside, err := st.ListAside(ctx, tenant, all)
@@ -292,7 +299,12 @@ func TestX4_OtherOrganisation(t *testing.T) {
 				unchanged(t, what)
 			}
 		}
-		_, body := fill(t, r, own, "interactionId", alpha["interaction"])
+		param, noun := "interactionId", "interaction"
+		if _, ok := r.Scope[param]; !ok {
+			param = slices.Sorted(maps.Keys(r.Scope))[0]
+			noun = r.Scope[param]
+		}
+		_, body := fill(t, r, own, param, alpha[noun])
 		f := visiting.Do(t, typ, json.RawMessage(body))
 		require.Equal(t, "error", f.Type, "%s of a visitor", typ)
 		unchanged(t, typ+" of a visitor")

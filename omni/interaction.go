@@ -46,10 +46,13 @@ type Interaction struct {
 	Unread           int              `json:"unread"                   bson:"unread"`                 // inbound messages that no agent has read
 	AgentReadSeq     int64            `json:"agentReadSeq"             bson:"agentReadSeq"`           // up to which message agents have read
 	ContactReadSeq   int64            `json:"contactReadSeq"           bson:"contactReadSeq"`         // up to which message a visitor has read
-	Version          int64            `json:"version"                  bson:"version"`                // grows with owner, state and folder; messages and read marks leave it
+	Version          int64            `json:"version"                  bson:"version"`                // grows with owner, state, group, folder and labels; messages and read marks leave it
+	ChangedBy        string           `json:"changedBy,omitempty"      bson:"changedBy,omitempty"`    // user id of who made that version; empty: nobody
 	CreatedAt        Millis           `json:"createdAt"                bson:"createdAt"`
 	ResolvedAt       Millis           `json:"resolvedAt,omitempty"     bson:"resolvedAt,omitempty"`
-	ResolvedBy       string           `json:"resolvedBy,omitempty"     bson:"resolvedBy,omitempty"` // user id
+	ResolvedBy       string           `json:"resolvedBy,omitempty"     bson:"resolvedBy,omitempty"`   // user id
+	SnoozedUntil     Millis           `json:"snoozedUntil,omitempty"   bson:"snoozedUntil,omitempty"` // when it opens again by itself; 0: it is not snoozed
+	SnoozedAfter     int64            `json:"snoozedAfter,omitempty"   bson:"snoozedAfter,omitempty"` // the newest message when it was snoozed: what the contact writes after it opens it again
 	SchemaVersion    SchemaVersion    `json:"schemaVersion"            bson:"schemaVersion"`
 }
 

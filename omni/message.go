@@ -85,6 +85,18 @@ func (m ServiceMessage) Validate() error {
 	return bad.err("message")
 }
 
+// Attempts is how often a person had the message sent again after it had failed. What the gateway tries again by itself has
+// a reason in the history.
+func (m ServiceMessage) Attempts() int {
+	n := 0
+	for _, s := range m.StatusHistory {
+		if s.Status == StatusQueued && s.Reason == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // Preview is the start of the message as one line, at most 120 characters, for lists.
 func (m ServiceMessage) Preview() string {
 	s := CleanName(m.Payload.TextBody())

@@ -143,18 +143,16 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err := p.maySend(ch, it, id, c); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	if c.ReplyTo != "" {
-		m, err := p.store.Message(ctx, a.Tenant, c.ReplyTo)
-		if errors.Is(err, omni.ErrNotFound) || err == nil && m.InteractionID != it.ID {
-			return omni.ServiceMessage{}, false, fieldProblem("replyTo", "there is no such message in this conversation")
-		}
-		if err != nil {
-			return omni.ServiceMessage{}, false, fmt.Errorf("message %s: %w", c.ReplyTo, err)
-		}
+	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	defer p.order.lock(ch.CarrierAccountID, id.Address)()
+	if err := p.unseen(ctx, a, it, c); err != nil {
+		return omni.ServiceMessage{}, false, err
 	}
 	if it.State == omni.InteractionResolved {
 		open := omni.InteractionOpen
-		if it, err = p.change(ctx, a, it, it.Version, store.InteractionChange{State: &open}, wire.InteractionReopened, "agent wrote"); err != nil {
+		if it, err = p.changeLocked(ctx, a, it, it.Version, store.InteractionChange{State: &open}, wire.InteractionReopened, "agent wrote"); err != nil {
 			return omni.ServiceMessage{}, false, err
 		}
 	}
@@ -186,6 +184,21 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	return p.enqueue(ctx, a.Tenant, ch, m, how)
 }
 
+// mayReplyTo checks that a message is one of an interaction. "" names none.
+func (p *Pipeline) mayReplyTo(ctx context.Context, a Actor, it omni.Interaction, messageID string) error {
+	if messageID == "" {
+		return nil
+	}
+	m, err := p.store.Message(ctx, a.Tenant, messageID)
+	if errors.Is(err, omni.ErrNotFound) || err == nil && m.InteractionID != it.ID {
+		return fieldProblem("replyTo", "there is no such message in this conversation")
+	}
+	if err != nil {
+		return fmt.Errorf("message %s: %w", messageID, err)
+	}
+	return nil
+}
+
 func checkSend(c wire.SendMessage) error {
 	switch {
 	case !omni.ValidID(c.ClientID):
@@ -198,6 +211,8 @@ func checkSend(c wire.SendMessage) error {
 		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d bytes", omni.MaxText))
 	case c.ReplyTo != "" && !omni.ValidID(c.ReplyTo):
 		return fieldProblem("replyTo", "must be the id of a message")
+	case c.SeenOffset < 0:
+		return fieldProblem("seenOffset", "must be the seq of a message")
 	}
 	return nil
 }
@@ -262,6 +277,16 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 		return it, ch, id, how, fmt.Errorf("resolve identity: %w", err)
 	}
 	it, how, err = p.openInteraction(ctx, a.Tenant, org, ch, contact, id)
+	if err != nil {
+		return it, ch, id, how, err
+	}
+	ok, err := p.sees(ctx, a, it.GroupID)
+	if err == nil && !ok {
+		if how == store.OpenReopened {
+			p.announceReopened(ctx, ch, it, a.Tenant.UserID, "agent wrote")
+		}
+		err = omni.Problemf(omni.ErrForbidden, "another group has the conversation with this recipient")
+	}
 	return it, ch, id, how, err
 }
 
@@ -310,7 +335,7 @@ func (p *Pipeline) Claim(ctx context.Context, a Actor, c wire.InteractionAction)
 		return it, nil
 	}
 	if it.Owner.Type == omni.EntityUser {
-		return it, p.conflict(ctx, a, it)
+		return it, p.conflictWith(ctx, a, it, it.Owner.ID, hasIt)
 	}
 	return p.change(ctx, a, it, c.Version, store.InteractionChange{Owner: &me}, wire.InteractionAssigned, "claimed")
 }
@@ -341,25 +366,26 @@ func (p *Pipeline) Assign(ctx context.Context, a Actor, c wire.AssignInteraction
 }
 
 func (p *Pipeline) mayOwn(ctx context.Context, a Actor, it omni.Interaction, userID string) error {
-	nobody := fieldProblem("owner.id", "must be a user who sees this conversation's group")
+	ok, err := p.userSees(ctx, a.Tenant, it, userID)
+	if err == nil && !ok {
+		err = fieldProblem("owner.id", "must be a user who sees this conversation's group")
+	}
+	return err
+}
+
+// userSees reports whether there is such a user, and they see an interaction.
+func (p *Pipeline) userSees(ctx context.Context, t omni.Tenant, it omni.Interaction, userID string) (bool, error) {
 	if !omni.ValidID(userID) {
-		return nobody
+		return false, nil
 	}
-	u, err := p.user(ctx, a.Tenant, userID)
+	u, err := p.user(ctx, t, userID)
 	if errors.Is(err, omni.ErrNotFound) || err == nil && u.Disabled {
-		return nobody
+		return false, nil
 	}
 	if err != nil {
-		return fmt.Errorf("user %s: %w", userID, err)
+		return false, fmt.Errorf("user %s: %w", userID, err)
 	}
-	ok, err := p.sees(ctx, Actor{Tenant: omni.Tenant{OrganisationID: a.Tenant.OrganisationID, UserID: u.ID}, Role: u.Role}, it.GroupID)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		return nobody
-	}
-	return nil
+	return p.sees(ctx, Actor{Tenant: omni.Tenant{OrganisationID: t.OrganisationID, UserID: u.ID}, Role: u.Role}, it.GroupID)
 }
 
 func (p *Pipeline) mayGiveAway(a Actor, it omni.Interaction) error {
@@ -395,10 +421,11 @@ func (p *Pipeline) Resolve(ctx context.Context, a Actor, c wire.InteractionActio
 		return it, nil
 	}
 	state, at, by := omni.InteractionResolved, p.millis(), a.Tenant.UserID
-	return p.change(ctx, a, it, c.Version, store.InteractionChange{State: &state, ResolvedAt: &at, ResolvedBy: &by}, wire.InteractionResolved, "resolved")
+	change := store.InteractionChange{State: &state, ResolvedAt: &at, ResolvedBy: &by}
+	return p.change(ctx, a, it, c.Version, awake(it, change), wire.InteractionResolved, "resolved")
 }
 
-// Reopen opens a resolved interaction again, unless a newer one of the same contact and channel is open.
+// Reopen opens a resolved or snoozed interaction again, unless a newer one of the same contact and channel is open.
 func (p *Pipeline) Reopen(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error) {
 	it, err := p.Interaction(ctx, a, c.InteractionID)
 	if err != nil {
@@ -408,7 +435,8 @@ func (p *Pipeline) Reopen(ctx context.Context, a Actor, c wire.InteractionAction
 		return it, nil
 	}
 	state, never, nobody := omni.InteractionOpen, omni.Millis(0), ""
-	return p.change(ctx, a, it, c.Version, store.InteractionChange{State: &state, ResolvedAt: &never, ResolvedBy: &nobody}, wire.InteractionReopened, "reopened")
+	change := store.InteractionChange{State: &state, ResolvedAt: &never, ResolvedBy: &nobody}
+	return p.change(ctx, a, it, c.Version, awake(it, change), wire.InteractionReopened, "reopened")
 }
 
 // change applies and announces a change, if version is still the interaction's.
@@ -418,6 +446,14 @@ func (p *Pipeline) change(ctx context.Context, a Actor, it omni.Interaction, ver
 		return it, fmt.Errorf("channel of interaction %s: %w", it.ID, err)
 	}
 	defer p.lockInteraction(ch, it)()
+	return p.changeLocked(ctx, a, it, version, c, event, reason)
+}
+
+// changeLocked is change for a caller who holds the conversation's lock.
+func (p *Pipeline) changeLocked(ctx context.Context, a Actor, it omni.Interaction, version int64, c store.InteractionChange, event, reason string) (omni.Interaction, error) {
+	if it.Version != version {
+		return it, p.conflict(ctx, a, it)
+	}
 	after, err := p.store.ChangeInteraction(ctx, a.Tenant, it.ID, version, c)
 	if errors.Is(err, omni.ErrConflict) {
 		if now, err := p.store.Interaction(ctx, a.Tenant, it.ID); err == nil {
@@ -428,7 +464,14 @@ func (p *Pipeline) change(ctx context.Context, a Actor, it omni.Interaction, ver
 	if err != nil {
 		return it, fmt.Errorf("change interaction %s: %w", it.ID, err)
 	}
-	ev := wire.InteractionChange{InteractionID: after.ID, Version: after.Version, By: a.Tenant.UserID, Reason: reason}
+	p.announceChange(ctx, it, after, c, event, wire.InteractionChange{By: a.Tenant.UserID, Reason: reason})
+	return after, nil
+}
+
+// announceChange tells of a change by what ev begins: at the interaction's home, at the one that it left, and a LiveChat
+// visitor if the conversation has ended or goes on for them. Snoozing is no end.
+func (p *Pipeline) announceChange(ctx context.Context, before, after omni.Interaction, c store.InteractionChange, event string, ev wire.InteractionChange) {
+	ev.InteractionID, ev.Version = after.ID, after.Version
 	if c.Owner != nil {
 		owner := wire.Owner(after.Owner)
 		ev.Owner = &owner
@@ -436,11 +479,25 @@ func (p *Pipeline) change(ctx context.Context, a Actor, it omni.Interaction, ver
 	if c.State != nil {
 		ev.State, ev.ResolvedAt = &after.State, &after.ResolvedAt
 	}
-	p.publish(ctx, p.homeTopic(ctx, after), event, ev)
-	if after.ChannelType == omni.ChannelLiveChat && c.State != nil {
+	if c.SnoozedUntil != nil {
+		ev.SnoozedUntil = &after.SnoozedUntil
+	}
+	if c.GroupID != nil {
+		ev.GroupID, ev.FolderID = &after.GroupID, &after.FolderID
+	}
+	if c.LabelIDs != nil {
+		labels := append([]string{}, after.LabelIDs...)
+		ev.LabelIDs = &labels
+	}
+	home := p.homeTopic(ctx, after)
+	p.publish(ctx, home, event, ev)
+	if left := p.homeTopic(ctx, before); left != home {
+		p.publish(ctx, left, event, ev)
+	}
+	ended := func(i omni.Interaction) bool { return i.State == omni.InteractionResolved }
+	if after.ChannelType == omni.ChannelLiveChat && ended(before) != ended(after) {
 		p.publish(ctx, omni.VisitorTopic(after.ContactAddress), event, wire.InteractionChange{InteractionID: after.ID, State: &after.State})
 	}
-	return after, nil
 }
 
 // announceReopened tells that the contact reopened an interaction by writing.
@@ -454,13 +511,27 @@ func (p *Pipeline) announceReopened(ctx context.Context, ch omni.DigitalChannel,
 	}
 }
 
+// What somebody else did with a conversation.
+const (
+	hasIt     = "%s has this conversation"
+	changedIt = "%s changed this conversation in the meantime"
+)
+
 // conflict says who was faster, with the interaction as it is now.
 func (p *Pipeline) conflict(ctx context.Context, a Actor, it omni.Interaction) error {
+	if it.ChangedBy != "" && it.ChangedBy != a.Tenant.UserID && it.ChangedBy != it.Owner.ID {
+		return p.conflictWith(ctx, a, it, it.ChangedBy, changedIt)
+	}
+	return p.conflictWith(ctx, a, it, it.Owner.ID, hasIt)
+}
+
+// conflictWith names a user, if it is one and not the actor.
+func (p *Pipeline) conflictWith(ctx context.Context, a Actor, it omni.Interaction, userID, did string) error {
 	details := map[string]any{"interaction": wire.NewInteraction(it)}
 	text := "this conversation was changed by somebody else in the meantime"
-	if it.Owner.Type == omni.EntityUser && it.Owner.ID != a.Tenant.UserID {
-		if u, err := p.user(ctx, a.Tenant, it.Owner.ID); err == nil {
-			text = u.Name + " has this conversation"
+	if userID != a.Tenant.UserID {
+		if u, err := p.user(ctx, a.Tenant, userID); err == nil {
+			text = fmt.Sprintf(did, u.Name)
 			details["by"] = map[string]string{"id": u.ID, "name": u.Name}
 		}
 	}

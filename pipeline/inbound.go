@@ -357,13 +357,17 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 			return store.Appended{}, err
 		}
 	}
+	if res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
+		// Also if it had been stored before: whoever stored it may have ended then.
+		res.Interaction, err = p.wake(ctx, res.Interaction, contactWrote)
+	}
 	if res.Created {
 		p.announce(ctx, in.channel, res, how)
 		if len(m.Payload.Files()) > 0 {
 			p.kick(p.media, store.MediaPartition(m.ID))
 		}
 	}
-	return res, nil
+	return res, err
 }
 
 // foundAgain is how an interaction was opened that was found open: as it is said, or by a try whose message was not stored,

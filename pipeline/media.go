@@ -159,7 +159,15 @@ func (p *Pipeline) fetchItem(ctx context.Context, it store.MediaItem) error {
 	if err != nil {
 		return fmt.Errorf("interaction of message %s: %w", m.ID, err)
 	}
-	p.publish(ctx, p.homeTopic(ctx, i), wire.MessageUpdated, wire.NewMessage(m))
+	typ := wire.MediaReady
+	if ref.State == omni.MediaFailed {
+		typ = wire.MediaFailed
+	}
+	home, view := p.homeTopic(ctx, i), wire.NewMessage(m)
+	p.publish(ctx, home, typ, wire.FileChange{
+		MessageID: m.ID, InteractionID: m.InteractionID, Index: it.Index, File: view.Payload.Files[it.Index],
+	})
+	p.publish(ctx, home, wire.MessageUpdated, view)
 	return nil
 }
 

@@ -152,7 +152,7 @@ func (p *Pipeline) notSendable(ctx context.Context, it store.OutboxItem, err err
 
 // mayStillSend looks again at what may have changed while the message waited.
 func (p *Pipeline) mayStillSend(ctx context.Context, m omni.ServiceMessage) *carriers.SendError {
-	if p.millis() > m.CreatedAt.Add(maxSendFor) {
+	if p.millis() > max(m.CreatedAt, m.StatusAt).Add(maxSendFor) { // StatusAt: when it was queued, perhaps again
 		return &carriers.SendError{Reason: omni.ReasonUnreachable, Code: "expired"}
 	}
 	id, err := p.store.Identity(ctx, m.Tenant, m.Publish.Target.IdentityID)
@@ -251,9 +251,8 @@ func (p *Pipeline) outcome(ctx context.Context, before, after omni.ServiceMessag
 	return p.statusApplied(ctx, ch, after)
 }
 
-// enqueue stores an outbound message and announces it.
+// enqueue stores an outbound message and announces it. The caller holds the conversation's lock.
 func (p *Pipeline) enqueue(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, m omni.ServiceMessage, how store.OpenOutcome) (omni.ServiceMessage, bool, error) {
-	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
 	key := "message " + m.InteractionID + " " + m.ClientID
 	res, err := p.store.AppendMessage(ctx, t, m)
 	if err != nil {

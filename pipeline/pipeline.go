@@ -166,6 +166,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return p.sweep(ctx) })
 	g.Go(func() error { return p.keepChanges(ctx) })
+	g.Go(func() error { return p.wakeSnoozed(ctx) })
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })

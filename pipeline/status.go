@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -54,7 +55,7 @@ func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e om
 		case err == nil && m.Direction == omni.Outbound && m.Publish != nil &&
 			(m.CarrierMessageID == "" || e.CarrierMessageID == "" || m.CarrierMessageID == e.CarrierMessageID):
 			ch, err := p.channel(ctx, t, m.Publish.DigitalChannelID)
-			if err != nil {
+			if err != nil || ofFormerAttempt(m, e) {
 				return ch, false, err
 			}
 			if ch.CarrierAccountID == r.AccountID {
@@ -93,6 +94,15 @@ func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e om
 	return omni.DigitalChannel{}, false, nil
 }
 
+// ofFormerAttempt reports whether a carrier speaks of an attempt to send m that had failed before a person had it sent
+// again: that must not end the new one. That the recipient has the message after all does.
+func ofFormerAttempt(m omni.ServiceMessage, e omni.CarrierChannelEvent) bool {
+	if m.CarrierMessageID != "" || e.CarrierMessageID == "" || m.Attempts() == 0 || e.Status.Rank() >= omni.StatusDelivered.Rank() {
+		return false
+	}
+	return slices.ContainsFunc(m.StatusHistory, func(s omni.DeliveryStatus) bool { return s.CarrierMessageID == e.CarrierMessageID })
+}
+
 // statusApplied announces a message's new status, and what follows from it.
 func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) error {
 	ctx = context.WithoutCancel(ctx) // it has happened
@@ -102,7 +112,7 @@ func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m 
 		return fmt.Errorf("interaction of message %s: %w", m.ID, err)
 	}
 	change := wire.StatusChange{
-		MessageID: m.ID, InteractionID: m.InteractionID, Status: m.Status, At: m.StatusAt,
+		MessageID: m.ID, InteractionID: m.InteractionID, Status: m.Status, Attempt: m.Attempts(), At: m.StatusAt,
 		Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: wire.ReasonText(m.Reason),
 	}
 	p.publish(ctx, p.homeTopic(ctx, it), wire.MessageStatus, change)

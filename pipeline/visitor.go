@@ -55,23 +55,32 @@ func (p *Pipeline) visitorChannel(ctx context.Context, v omni.Visitor) (omni.Dig
 // VisitorInteraction returns the visitor's newest interaction, or omni.ErrNotFound before their first message.
 func (p *Pipeline) VisitorInteraction(ctx context.Context, v omni.Visitor) (omni.Interaction, error) {
 	t := omni.Org(v.OrganisationID)
-	ch, err := p.visitorChannel(ctx, v)
-	if err != nil {
+	if _, err := p.visitorChannel(ctx, v); err != nil {
 		return omni.Interaction{}, err
 	}
 	id, err := p.store.IdentityByAddress(ctx, t, omni.ChannelLiveChat, v.ID)
 	if err != nil {
 		return omni.Interaction{}, fmt.Errorf("identity of visitor: %w", err)
 	}
+	groups, err := p.groups(ctx, t) // it may have been moved to any
+	if err != nil {
+		return omni.Interaction{}, fmt.Errorf("channel groups: %w", err)
+	}
+	groupIDs := make([]string, 0, len(groups))
+	for _, g := range groups {
+		groupIDs = append(groupIDs, g.ID)
+	}
 	for _, state := range []omni.InteractionState{omni.InteractionOpen, omni.InteractionSnoozed, omni.InteractionResolved} {
 		l, err := p.store.ListInteractions(ctx, t, store.InteractionFilter{
-			GroupIDs: []string{ch.GroupID}, State: state, ContactID: id.ContactID,
-		}, store.Page{Limit: 1})
+			GroupIDs: groupIDs, State: state, ContactID: id.ContactID,
+		}, store.Page{})
 		if err != nil {
 			return omni.Interaction{}, fmt.Errorf("interactions of visitor: %w", err)
 		}
-		if len(l.Items) > 0 {
-			return l.Items[0], nil
+		for _, i := range l.Items {
+			if i.IdentityID == id.ID && i.DigitalChannelID == v.DigitalChannelID { // nothing else of the same contact
+				return i, nil
+			}
 		}
 	}
 	return omni.Interaction{}, omni.Problemf(omni.ErrNotFound, "this visitor has not written yet")

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"omniservice/omni"
+	"omniservice/omni/wire"
 	"omniservice/server/auth"
 )
 
@@ -110,8 +111,24 @@ func (s *Server) apiContacts() {
 		if c, err = s.d.Store.UpdateContact(ctx, p.Tenant, c); err != nil {
 			return nil, staleAs("contact", err)
 		}
+		s.contactChanged(ctx, p, c, wire.ContactChange{
+			Name: in.Body.Name, Language: in.Body.Language, Labels: in.Body.Labels, Attributes: in.Body.Attributes,
+		})
 		return s.contactRecord(ctx, p, c)
 	})
+}
+
+// contactChanged tells the organisation's people of a change: all of them may read contacts.
+func (s *Server) contactChanged(ctx context.Context, p auth.Principal, c omni.Contact, change wire.ContactChange) {
+	change.ContactID, change.Version, change.By = c.ID, c.Version, p.Tenant.UserID
+	if change.Name != nil {
+		name := omni.CleanName(c.Name)
+		change.Name = &name
+	}
+	err := s.d.Publish(context.WithoutCancel(ctx), omni.OrgTopic(p.Tenant.OrganisationID), wire.ContactUpdated, change)
+	if err != nil {
+		s.log.WarnContext(ctx, "contact change not announced", "org_id", p.Tenant.OrganisationID, "err", err)
+	}
 }
 
 func (s *Server) contactRecord(ctx context.Context, p auth.Principal, c omni.Contact) (*record[ContactBody], error) {

@@ -110,6 +110,33 @@ type assignInput struct {
 	}
 }
 
+type moveInput struct {
+	RecordInput
+
+	Body struct {
+		Version int64  `json:"version" minimum:"0"`
+		GroupID string `json:"groupId" maxLength:"36"`
+	}
+}
+
+type snoozeInput struct {
+	RecordInput
+
+	Body struct {
+		Version int64       `json:"version" minimum:"0"`
+		Until   omni.Millis `json:"until" doc:"At most a year ahead; what the contact writes before opens it too"`
+	}
+}
+
+type labelsInput struct {
+	RecordInput
+
+	Body struct {
+		Version  int64    `json:"version" minimum:"0"`
+		LabelIDs []string `json:"labelIds" nullable:"false" maxItems:"50" doc:"All that it has from now on"`
+	}
+}
+
 type readInput struct {
 	RecordInput
 
@@ -155,11 +182,7 @@ func (s *Server) apiInteractions() {
 			id: id, method: http.MethodPost, path: "/api/v1/interactions/{id}/" + verb, tag: "interactions", summary: summary,
 			scope: one, sample: `{"version":1}`,
 		}, func(ctx context.Context, p auth.Principal, in *actionInput) (*record[wire.Interaction], error) {
-			i, err := do(ctx, actor(p), wire.InteractionAction{InteractionID: in.ID, Version: in.Body.Version})
-			if err != nil {
-				return nil, err
-			}
-			return &record[wire.Interaction]{ETag: etag(i.Version), Body: wire.NewInteraction(i)}, nil
+			return interactionRecord(do(ctx, actor(p), wire.InteractionAction{InteractionID: in.ID, Version: in.Body.Version}))
 		})
 	}
 	act("interaction-claim", "claim", "Take an interaction that nobody has", s.d.Pipeline.Claim)
@@ -172,13 +195,29 @@ func (s *Server) apiInteractions() {
 		summary: "Give an interaction to a user or a group", scope: map[string]string{"id": "interaction", "owner.id": "user"},
 		sample: `{"version":1,"owner":{"type":"User","id":"{user}"}}`,
 	}, func(ctx context.Context, p auth.Principal, in *assignInput) (*record[wire.Interaction], error) {
-		i, err := s.d.Pipeline.Assign(ctx, actor(p), wire.AssignInteraction{
+		return interactionRecord(s.d.Pipeline.Assign(ctx, actor(p), wire.AssignInteraction{
 			InteractionID: in.ID, Version: in.Body.Version, Owner: wire.Owner{Type: in.Body.Owner.Type, ID: in.Body.Owner.ID},
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &record[wire.Interaction]{ETag: etag(i.Version), Body: wire.NewInteraction(i)}, nil
+		}))
+	})
+	register(s, endpoint{
+		id: "interaction-move", method: http.MethodPost, path: "/api/v1/interactions/{id}/move", tag: "interactions",
+		summary: "Give an interaction to another group, where nobody owns it", scope: map[string]string{"id": "interaction", "groupId": "group"},
+		sample: `{"version":1,"groupId":"{group}"}`,
+	}, func(ctx context.Context, p auth.Principal, in *moveInput) (*record[wire.Interaction], error) {
+		return interactionRecord(s.d.Pipeline.Move(ctx, actor(p), wire.MoveInteraction{InteractionID: in.ID, Version: in.Body.Version, GroupID: in.Body.GroupID}))
+	})
+	register(s, endpoint{
+		id: "interaction-snooze", method: http.MethodPost, path: "/api/v1/interactions/{id}/snooze", tag: "interactions",
+		summary: "Put an interaction away until a moment, or until the contact writes", scope: one, sample: `{"version":1,"until":9999999999999}`,
+	}, func(ctx context.Context, p auth.Principal, in *snoozeInput) (*record[wire.Interaction], error) {
+		return interactionRecord(s.d.Pipeline.Snooze(ctx, actor(p), wire.SnoozeInteraction{InteractionID: in.ID, Version: in.Body.Version, Until: in.Body.Until}))
+	})
+	register(s, endpoint{
+		id: "interaction-label", method: http.MethodPost, path: "/api/v1/interactions/{id}/label", tag: "interactions",
+		summary: "Say which labels an interaction has", scope: map[string]string{"id": "interaction", "labelIds": "label"},
+		sample: `{"version":1,"labelIds":["{label}"]}`,
+	}, func(ctx context.Context, p auth.Principal, in *labelsInput) (*record[wire.Interaction], error) {
+		return interactionRecord(s.d.Pipeline.Label(ctx, actor(p), wire.LabelInteraction{InteractionID: in.ID, Version: in.Body.Version, LabelIDs: in.Body.LabelIDs}))
 	})
 	register(s, endpoint{
 		id: "interaction-read", method: http.MethodPost, path: "/api/v1/interactions/{id}/read", tag: "interactions",
@@ -192,6 +231,13 @@ func (s *Server) apiInteractions() {
 	}, func(ctx context.Context, p auth.Principal, in *typingInput) (*noOutput, error) {
 		return nil, s.d.Pipeline.Typing(ctx, actor(p), wire.TypingCommand{InteractionID: in.ID, Stop: in.Body != nil && in.Body.Stop})
 	})
+}
+
+func interactionRecord(i omni.Interaction, err error) (*record[wire.Interaction], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &record[wire.Interaction]{ETag: etag(i.Version), Body: wire.NewInteraction(i)}, nil
 }
 
 // topics says where the caller's topics stand. It is read before a list, so that the list is at least as new.

@@ -42,9 +42,10 @@ type replyInput struct {
 	KeyInput
 
 	Body struct {
-		ClientID string       `json:"clientId" maxLength:"36" doc:"UUIDv7: the same again answers the same message"`
-		Payload  payloadInput `json:"payload"`
-		ReplyTo  string       `json:"replyTo,omitempty" maxLength:"36"`
+		ClientID   string       `json:"clientId" maxLength:"36" doc:"UUIDv7: the same again answers the same message"`
+		Payload    payloadInput `json:"payload"`
+		ReplyTo    string       `json:"replyTo,omitempty" maxLength:"36"`
+		SeenOffset int64        `json:"seenOffset,omitempty" minimum:"0" doc:"seq of the newest message that the sender has seen. If somebody else wrote after it the answer is a conflict, once: the same clientId again goes through"`
 	}
 }
 
@@ -72,7 +73,8 @@ func (s *Server) apiMessages() {
 		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction"}, sample: `{` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *replyInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{
-			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload), ReplyTo: in.Body.ReplyTo,
+			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
+			ReplyTo: in.Body.ReplyTo, SeenOffset: in.Body.SeenOffset,
 		})
 	})
 	register(s, endpoint{
@@ -83,6 +85,16 @@ func (s *Server) apiMessages() {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{
 			ChannelID: in.Body.ChannelID, To: in.Body.To, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
 		})
+	})
+	register(s, endpoint{
+		id: "message-retry", method: http.MethodPost, path: "/api/v1/messages/{id}/retry", tag: "messages",
+		summary: "Send a message again that has failed, if it may be sent now", scope: map[string]string{"id": "message"},
+	}, func(ctx context.Context, p auth.Principal, in *RecordInput) (*plain[wire.Message], error) {
+		m, err := s.d.Pipeline.Retry(ctx, actor(p), wire.RetryMessage{MessageID: in.ID})
+		if err != nil {
+			return nil, err
+		}
+		return &plain[wire.Message]{Body: s.newMessage(m)}, nil
 	})
 	register(s, endpoint{
 		id: "message-get", method: http.MethodGet, path: "/api/v1/messages/{id}", tag: "messages",

@@ -67,6 +67,8 @@ func (s *system) ids(x tenant) map[string]string {
 	now := omni.MillisOf(s.clock.Now())
 	f := omni.Folder{ID: omni.NewID(), Tenant: org, GroupID: x.group.ID, Name: "F", Type: omni.FolderDefault, Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema}
 	require.NoError(s.t, s.store.CreateFolder(ctx, org, f))
+	label := omni.Label{ID: omni.NewID(), Tenant: org, Name: "L", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema}
+	require.NoError(s.t, s.store.Labels().Create(ctx, org, label))
 	account := s.twilio(x)
 	_, rec := auth.NewAPIKey(s.clock.Now(), x.org.ID, "k", omni.RoleService, 0)
 	require.NoError(s.t, s.store.CreateAPIKey(ctx, org, rec))
@@ -77,7 +79,7 @@ func (s *system) ids(x tenant) map[string]string {
 	}
 	require.NoError(s.t, s.store.PutAside(ctx, aside))
 	return map[string]string{
-		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
+		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "label": label.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
 		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID,
 	}
 }

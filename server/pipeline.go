@@ -25,6 +25,7 @@ type Pipeline interface {
 	Interaction(ctx context.Context, a Actor, id string) (omni.Interaction, error)
 	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
 	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omni.ServiceMessage, error)
 	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
 	Typing(ctx context.Context, a Actor, c wire.TypingCommand) error
 	Claim(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
@@ -32,6 +33,13 @@ type Pipeline interface {
 	Resolve(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
 	Reopen(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)
 	Assign(ctx context.Context, a Actor, c wire.AssignInteraction) (omni.Interaction, error)
+	Move(ctx context.Context, a Actor, c wire.MoveInteraction) (omni.Interaction, error)
+	Snooze(ctx context.Context, a Actor, c wire.SnoozeInteraction) (omni.Interaction, error)
+	Label(ctx context.Context, a Actor, c wire.LabelInteraction) (omni.Interaction, error)
+	AddNote(ctx context.Context, a Actor, c wire.AddNote) (omni.Note, bool, error)
+	Notes(ctx context.Context, a Actor, interactionID string, p store.Page) (store.List[omni.Note], error)
+	SaveDraft(ctx context.Context, a Actor, c wire.SaveDraft) (omni.Draft, error)
+	Drafts(ctx context.Context, a Actor, interactionID string) ([]omni.Draft, error)
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error

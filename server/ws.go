@@ -28,6 +28,7 @@ func Commands() []Route {
 	return []Route{
 		agent(wire.CmdAuthRefresh, `{"token":"{token}"}`, nil),
 		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello"}}`, one),
+		agent(wire.CmdMessageRetry, `{"messageId":"{message}"}`, map[string]string{"messageId": "message"}),
 		agent(wire.CmdMessageRead, `{"interactionId":"{interaction}","seq":1}`, one),
 		agent(wire.CmdTyping, ref, one),
 		agent(wire.CmdViewing, ref, one),
@@ -43,6 +44,11 @@ func Commands() []Route {
 			Method: "WS", Path: "/livechat/ws", Operation: "ws:" + wire.CmdConversationEnd, Summary: "Command " + wire.CmdConversationEnd,
 			Roles: auth.Roles["ws:"+wire.CmdConversationEnd], Sample: `{}`,
 		},
+		agent(wire.CmdInteractionMove, `{"interactionId":"{interaction}","version":1,"groupId":"{group}"}`, map[string]string{"interactionId": "interaction", "groupId": "group"}),
+		agent(wire.CmdInteractionSnooze, `{"interactionId":"{interaction}","version":1,"until":9999999999999}`, one),
+		agent(wire.CmdInteractionLabel, `{"interactionId":"{interaction}","version":1,"labelIds":["{label}"]}`, map[string]string{"interactionId": "interaction", "labelIds": "label"}),
+		agent(wire.CmdNoteAdd, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000004","body":"note","mentions":["{user}"]}`, map[string]string{"interactionId": "interaction", "mentions": "user"}),
+		agent(wire.CmdDraftSave, `{"interactionId":"{interaction}","tab":"reply","text":"Hel","replyTo":"{message}","version":0}`, map[string]string{"interactionId": "interaction", "replyTo": "message"}),
 	}
 }
 
@@ -210,6 +216,14 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 			}
 			return wire.NewMessage(m), nil
 		})
+	case wire.CmdMessageRetry:
+		return command(cmd, func(c wire.RetryMessage) (any, error) {
+			m, err := pipe.Retry(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewMessage(m), nil
+		})
 	case wire.CmdMessageRead:
 		return command(cmd, func(c wire.ReadMessage) (any, error) { return struct{}{}, pipe.Read(ctx, who, c) })
 	case wire.CmdTyping:
@@ -253,6 +267,28 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 		return changes(ctx, who, cmd, pipe.Reopen)
 	case wire.CmdInteractionAssign:
 		return changes(ctx, who, cmd, pipe.Assign)
+	case wire.CmdInteractionMove:
+		return changes(ctx, who, cmd, pipe.Move)
+	case wire.CmdInteractionSnooze:
+		return changes(ctx, who, cmd, pipe.Snooze)
+	case wire.CmdInteractionLabel:
+		return changes(ctx, who, cmd, pipe.Label)
+	case wire.CmdNoteAdd:
+		return command(cmd, func(c wire.AddNote) (any, error) {
+			n, _, err := pipe.AddNote(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewNote(n), nil
+		})
+	case wire.CmdDraftSave:
+		return command(cmd, func(c wire.SaveDraft) (any, error) {
+			d, err := pipe.SaveDraft(ctx, who, c)
+			if err != nil {
+				return nil, err
+			}
+			return wire.NewDraft(d), nil
+		})
 	default:
 		return nil, unsupported(cmd)
 	}

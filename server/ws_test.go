@@ -119,6 +119,21 @@ func TestAgentSocket(t *testing.T) {
 	require.NoError(t, json.Unmarshal(k.command(wire.CmdMessageSend, send).Data, &again))
 	require.Equal(t, first.ID, again.ID)
 
+	f = k.command(wire.CmdMessageRetry, wire.RetryMessage{MessageID: first.ID})
+	require.Equal(t, omni.CodeConflict, f.Error.Code, "it has not failed")
+	require.Equal(t, http.StatusConflict, s.call(http.MethodPost, "/api/v1/messages/"+first.ID+"/retry", s.a.agentToken, nil).StatusCode)
+
+	// Who has not seen what somebody else wrote is told once, by both ways in.
+	unseen := wire.SendMessage{InteractionID: m.InteractionID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "me too"}, SeenOffset: 1}
+	f = boss.command(wire.CmdMessageSend, unseen)
+	require.Equal(t, omni.CodeConflict, f.Error.Code)
+	require.Contains(t, f.Error.Details, "message")
+	path := "/api/v1/interactions/" + m.InteractionID + "/messages"
+	body := map[string]any{"clientId": omni.NewID(), "payload": unseen.Payload, "seenOffset": 1}
+	require.Equal(t, http.StatusConflict, s.call(http.MethodPost, path, s.a.adminToken, body, "Idempotency-Key", "k1").StatusCode)
+	require.Equal(t, http.StatusCreated, s.call(http.MethodPost, path, s.a.adminToken, body, "Idempotency-Key", "k1").StatusCode)
+	require.Equal(t, "ok", boss.command(wire.CmdMessageSend, unseen).Type)
+
 	require.Equal(t, "ok", boss.command(wire.CmdInteractionOpen, wire.InteractionRef{InteractionID: m.InteractionID}).Type)
 	require.Equal(t, "ok", k.command(wire.CmdTyping, wire.TypingCommand{InteractionID: m.InteractionID}).Type)
 	var typing wire.Typing

@@ -192,10 +192,14 @@ type InteractionFilter struct {
 type InteractionChange struct {
 	Owner      *omni.InteractionOwner
 	State      *omni.InteractionState
+	GroupID    *string
 	FolderID   *string
 	LabelIDs   *[]string // all of them; empty: none
 	ResolvedAt *omni.Millis
 	ResolvedBy *string
+
+	SnoozedUntil *omni.Millis
+	SnoozedAfter *int64
 }
 
 // OpenOutcome tells how OpenInteraction found its interaction.
@@ -219,14 +223,17 @@ type Counts struct {
 type Interactions interface {
 	// OpenInteraction returns the interaction of want.IdentityID and want.DigitalChannelID that is not resolved. If there
 	// is none, it reopens the newest one resolved at or after reopenSince, else it creates want. Of any number of
-	// callers at the same instant one creates or reopens; the others find. Reopening raises Version, clears ResolvedAt and
-	// ResolvedBy and leaves the owner.
+	// callers at the same instant one creates or reopens; the others find. Reopening raises Version, clears ResolvedAt,
+	// ResolvedBy and ChangedBy, and leaves the owner.
 	OpenInteraction(ctx context.Context, t omni.Tenant, want omni.Interaction, reopenSince omni.Millis) (omni.Interaction, OpenOutcome, error)
 	Interaction(ctx context.Context, t omni.Tenant, id string) (omni.Interaction, error)
-	// ChangeInteraction applies c if the stored Version is version, and raises it; else it returns the stored
-	// interaction and omni.ErrConflict. Reopening while another one of the same identity and channel is open is
+	// ChangeInteraction applies c if the stored Version is version, and raises it; ChangedBy becomes the user of t. Else it
+	// returns the stored interaction and omni.ErrConflict. Reopening while another one of the same identity and channel is open is
 	// omni.ErrConflict too.
 	ChangeInteraction(ctx context.Context, t omni.Tenant, id string, version int64, c InteractionChange) (omni.Interaction, error)
+	// SnoozesDue returns snoozed interactions whose SnoozedUntil is not after now, earliest first. It spans organisations,
+	// because a worker serves all.
+	SnoozesDue(ctx context.Context, now omni.Millis, limit int) ([]omni.Interaction, error)
 	// MarkRead raises AgentReadSeq (by USER) or ContactReadSeq (by CONTACT) to seq, at most to LastSequence; changed is
 	// false if it was there already. Agents' reading recounts Unread.
 	MarkRead(ctx context.Context, t omni.Tenant, id string, by omni.SenderType, seq int64) (i omni.Interaction, changed bool, err error)
@@ -370,6 +377,11 @@ type Outbox interface {
 	MarkRetry(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis, s omni.DeliveryStatus) error
 	// MarkEnded takes a message out of the outbox with a final status: failed, or unknown.
 	MarkEnded(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
+	// Requeue puts a message that is failed or undeliverable back into the outbox, as a new attempt: the one way for its
+	// status to go back. It becomes s, which is queued and goes into the history, without reason, code and the carrier's id,
+	// which was that of the attempt before: what a carrier still says of that does not find the message any more. It comes
+	// after what its recipient is being sent then. Any other message is omni.ErrConflict.
+	Requeue(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
 	// NextOutbox returns the earliest NotBefore of the given partitions, 0 if nothing waits: at least 1 for what is due at
 	// once. Messages behind others of their recipient, and those being sent, do not count.
 	NextOutbox(ctx context.Context, partitions []int) (omni.Millis, error)

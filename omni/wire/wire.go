@@ -17,11 +17,18 @@ const (
 	MessageCreated      = "message.created"      // data: Message
 	MessageStatus       = "message.status"       // data: StatusChange
 	MessageUpdated      = "message.updated"      // data: Message
+	MediaReady          = "media.ready"          // data: FileChange; a message.updated with the whole message follows
+	MediaFailed         = "media.failed"         // data: FileChange; the same
 	InteractionCreated  = "interaction.created"  // data: Interaction
 	InteractionUpdated  = "interaction.updated"  // data: InteractionChange
 	InteractionAssigned = "interaction.assigned" // data: InteractionChange
 	InteractionResolved = "interaction.resolved" // data: InteractionChange
 	InteractionReopened = "interaction.reopened" // data: InteractionChange
+	InteractionMoved    = "interaction.moved"    // data: InteractionChange, on the home that it left too
+	InteractionSnoozed  = "interaction.snoozed"  // data: InteractionChange
+	NoteCreated         = "note.created"         // data: Note, for people of the organisation; those whom it calls get it on their own topic too
+	DraftUpdated        = "draft.updated"        // data: Draft, for its user alone
+	ContactUpdated      = "contact.updated"      // data: ContactChange
 	ConsentChanged      = "consent.changed"      // data: ConsentChange
 	SettingsChanged     = "settings.changed"     // data: SettingsChange
 	SessionEnded        = "session.ended"        // data: SessionEnd
@@ -42,6 +49,7 @@ const (
 	CmdAuthRefresh          = "auth.refresh"
 	CmdMessageSend          = "message.send"
 	CmdMessageRead          = "message.read"
+	CmdMessageRetry         = "message.retry"
 	CmdTyping               = "typing"
 	CmdViewing              = "viewing"
 	CmdPresenceSet          = "presence.set"
@@ -53,6 +61,11 @@ const (
 	CmdInteractionResolve   = "interaction.resolve"
 	CmdInteractionReopen    = "interaction.reopen"
 	CmdConversationEnd      = "conversation.end" // a visitor's
+	CmdInteractionMove      = "interaction.move"
+	CmdInteractionSnooze    = "interaction.snooze"
+	CmdInteractionLabel     = "interaction.label"
+	CmdNoteAdd              = "note.add"
+	CmdDraftSave            = "draft.save"
 )
 
 // Command is a frame from a client.
@@ -154,11 +167,21 @@ type SendMessage struct {
 	ClientID      string      `json:"clientId"` // UUIDv7: the same again answers the same message
 	Payload       SendPayload `json:"payload"`
 	ReplyTo       string      `json:"replyTo,omitempty"` // id of a message of the same interaction
+
+	// SeenOffset is the seq of the newest message of the interaction that the sender has seen: the one number that is the
+	// same in every topic, in REST and after a reset. If somebody else wrote after it the answer is conflict, with by and
+	// message; the same ClientID again goes through. 0: the sender does not say. Not for visitors.
+	SeenOffset int64 `json:"seenOffset,omitempty"`
 }
 
 // SendPayload is what to send.
 type SendPayload struct {
 	Text string `json:"text"`
+}
+
+// RetryMessage is the data of message.retry.
+type RetryMessage struct {
+	MessageID string `json:"messageId"`
 }
 
 // ReadMessage is the data of message.read.
@@ -211,6 +234,79 @@ type AssignInteraction struct {
 	Owner         Owner  `json:"owner"`
 }
 
+// MoveInteraction is the data of interaction.move.
+type MoveInteraction struct {
+	InteractionID string `json:"interactionId"`
+	Version       int64  `json:"version"`
+	GroupID       string `json:"groupId"`
+}
+
+// SnoozeInteraction is the data of interaction.snooze.
+type SnoozeInteraction struct {
+	InteractionID string      `json:"interactionId"`
+	Version       int64       `json:"version"`
+	Until         omni.Millis `json:"until"`
+}
+
+// LabelInteraction is the data of interaction.label.
+type LabelInteraction struct {
+	InteractionID string   `json:"interactionId"`
+	Version       int64    `json:"version"`
+	LabelIDs      []string `json:"labelIds"` // all that it has from now on
+}
+
+// AddNote is the data of note.add.
+type AddNote struct {
+	InteractionID string   `json:"interactionId"`
+	ClientID      string   `json:"clientId"` // UUIDv7, the note's id from then on: the same again answers the same note
+	Body          string   `json:"body"`
+	Mentions      []string `json:"mentions,omitempty"` // ids of users who see the interaction
+}
+
+// Note is what an agent wrote beside an interaction.
+type Note struct {
+	ID            string      `json:"id"`
+	InteractionID string      `json:"interactionId"`
+	UserID        string      `json:"userId"` // who wrote it
+	Body          string      `json:"body"`
+	Mentions      []string    `json:"mentions,omitempty"`
+	EditedAt      omni.Millis `json:"editedAt,omitempty"`
+	Version       int64       `json:"version"`
+	At            omni.Millis `json:"at"`
+}
+
+// NewNote makes the client's view of n.
+func NewNote(n omni.Note) Note {
+	return Note{
+		ID: n.ID, InteractionID: n.InteractionID, UserID: n.Tenant.UserID, Body: n.Body, Mentions: n.Mentions, EditedAt: n.EditedAt,
+		Version: n.Version, At: n.CreatedAt,
+	}
+}
+
+// SaveDraft is the data of draft.save. A text that was sent is saved as an empty one.
+type SaveDraft struct {
+	InteractionID string        `json:"interactionId"`
+	Tab           omni.DraftTab `json:"tab"`
+	Text          string        `json:"text"`
+	ReplyTo       string        `json:"replyTo,omitempty"` // id of a message of the same interaction
+	Version       int64         `json:"version"`           // that was read; 0: there was none. Of another one the answer is conflict, with draft
+}
+
+// Draft is what the user of the connection has written and not sent, one for each interaction and tab.
+type Draft struct {
+	InteractionID string        `json:"interactionId"`
+	Tab           omni.DraftTab `json:"tab"`
+	Text          string        `json:"text"`
+	ReplyTo       string        `json:"replyTo,omitempty"`
+	Version       int64         `json:"version"`
+	At            omni.Millis   `json:"at"` // when it was saved
+}
+
+// NewDraft makes the client's view of d.
+func NewDraft(d omni.Draft) Draft {
+	return Draft{InteractionID: d.InteractionID, Tab: d.Tab, Text: d.Text, ReplyTo: d.ReplyTo, Version: d.Version, At: d.UpdatedAt}
+}
+
 // Owner is who works on an interaction.
 type Owner struct {
 	Type omni.OrganisationalEntity `json:"type"`
@@ -253,6 +349,7 @@ type Message struct {
 	Segments      int              `json:"segments,omitempty"`
 	Status        omni.Status      `json:"status,omitempty"`   // outbound only
 	StatusAt      omni.Millis      `json:"statusAt,omitempty"` // left out while it is the same as At
+	Attempt       int              `json:"attempt,omitempty"`  // how often somebody had it sent again after it had failed
 	Reason        omni.Reason      `json:"reason,omitempty"`
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
@@ -276,7 +373,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 	v := Message{
 		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
 		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
-		Status: m.Status, StatusAt: m.StatusAt, Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
+		Status: m.Status, StatusAt: m.StatusAt, Attempt: m.Attempts(), Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
 		At: m.ReceivedAt,
 		Payload: Payload{
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
@@ -319,11 +416,13 @@ func ReasonText(r omni.Reason) string {
 	}
 }
 
-// StatusChange is the data of message.status.
+// StatusChange is the data of message.status. Of one attempt only a higher status counts (omni.Status.Rank); of a higher
+// attempt any does, which begins with queued again; of a lower one none.
 type StatusChange struct {
 	MessageID     string      `json:"messageId"`
 	InteractionID string      `json:"interactionId"`
 	Status        omni.Status `json:"status"`
+	Attempt       int         `json:"attempt,omitempty"` // as in Message
 	At            omni.Millis `json:"at"`
 	Reason        omni.Reason `json:"reason,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`
@@ -338,6 +437,7 @@ type Interaction struct {
 	ChannelType    omni.ChannelType      `json:"channelType"`
 	GroupID        string                `json:"groupId"`
 	FolderID       string                `json:"folderId,omitempty"`
+	LabelIDs       []string              `json:"labelIds,omitempty"`
 	Owner          Owner                 `json:"owner"`
 	State          omni.InteractionState `json:"state"`
 	ContactName    string                `json:"contactName,omitempty"`
@@ -354,33 +454,59 @@ type Interaction struct {
 	Version        int64                 `json:"version"`
 	CreatedAt      omni.Millis           `json:"createdAt"`
 	ResolvedAt     omni.Millis           `json:"resolvedAt,omitempty"`
+	SnoozedUntil   omni.Millis           `json:"snoozedUntil,omitempty"`
 }
 
 // NewInteraction makes the client's view of i.
 func NewInteraction(i omni.Interaction) Interaction {
 	return Interaction{
 		ID: i.ID, ContactID: i.ContactID, ChannelID: i.DigitalChannelID, ChannelType: i.ChannelType, GroupID: i.GroupID,
-		FolderID: i.FolderID, Owner: Owner(i.Owner), State: i.State, ContactName: i.ContactName,
+		FolderID: i.FolderID, LabelIDs: i.LabelIDs, Owner: Owner(i.Owner), State: i.State, ContactName: i.ContactName,
 		ContactAddress: i.ContactAddress, LastSeq: i.LastSequence, LastMessageAt: i.LastMessageAt, LastPreview: i.LastPreview,
 		LastDirection: i.LastDirection, LastInboundAt: i.LastInboundAt, WaitingSince: i.WaitingSince, Unread: i.Unread,
 		AgentReadSeq: i.AgentReadSeq, ContactReadSeq: i.ContactReadSeq, Version: i.Version, CreatedAt: i.CreatedAt,
-		ResolvedAt: i.ResolvedAt,
+		ResolvedAt: i.ResolvedAt, SnoozedUntil: i.SnoozedUntil,
 	}
 }
 
-// InteractionChange is the data of interaction.updated, .assigned, .resolved and .reopened: ids, what changed, who did it.
+// InteractionChange is the data of interaction.updated, .assigned, .moved, .snoozed, .resolved and .reopened: ids, what
+// changed, who did it. Who does not know the interaction of one that was moved to them reads it.
 type InteractionChange struct {
 	InteractionID  string                 `json:"interactionId"`
 	Version        int64                  `json:"version,omitempty"` // 0: the version stayed (read marks)
 	Owner          *Owner                 `json:"owner,omitempty"`
 	State          *omni.InteractionState `json:"state,omitempty"`
 	ResolvedAt     *omni.Millis           `json:"resolvedAt,omitempty"`
+	SnoozedUntil   *omni.Millis           `json:"snoozedUntil,omitempty"`
+	GroupID        *string                `json:"groupId,omitempty"`
+	FolderID       *string                `json:"folderId,omitempty"`
+	LabelIDs       *[]string              `json:"labelIds,omitempty"` // all of them; [] is none
 	AgentReadSeq   *int64                 `json:"agentReadSeq,omitempty"`
 	ContactReadSeq *int64                 `json:"contactReadSeq,omitempty"`
 	Unread         *int                   `json:"unread,omitempty"`
 	ContactName    *string                `json:"contactName,omitempty"`
 	By             string                 `json:"by,omitempty"`     // user id; empty: the system
 	Reason         string                 `json:"reason,omitempty"` // such as "claimed", "contact wrote again"
+}
+
+// FileChange is the data of media.ready and media.failed: what came of fetching a file of a message. Links to it are in
+// REST answers alone.
+type FileChange struct {
+	MessageID     string `json:"messageId"`
+	InteractionID string `json:"interactionId"`
+	Index         int    `json:"index"` // in Payload.Files
+	File          File   `json:"file"`
+}
+
+// ContactChange is the data of contact.updated: ids, what changed, who did it.
+type ContactChange struct {
+	ContactID  string             `json:"contactId"`
+	Version    int64              `json:"version"`
+	Name       *string            `json:"name,omitempty"`
+	Language   *string            `json:"language,omitempty"`
+	Labels     *[]string          `json:"labels,omitempty"`     // all of them
+	Attributes *map[string]string `json:"attributes,omitempty"` // all of them
+	By         string             `json:"by,omitempty"`         // user id
 }
 
 // ConsentChange is the data of consent.changed.
@@ -394,7 +520,7 @@ type ConsentChange struct {
 
 // SettingsChange is the data of settings.changed: what to read again.
 type SettingsChange struct {
-	Kind string `json:"kind"` // user, group, channel, carrier-account, folder, organisation
+	Kind string `json:"kind"` // user, group, channel, carrier-account, folder, label, organisation
 	ID   string `json:"id"`
 }
 

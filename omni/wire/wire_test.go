@@ -139,7 +139,7 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 		"interaction": {wire.NewInteraction(i), []string{
 			"interaction.channelType", "interaction.contactAddress", "interaction.contactId", "interaction.contactName",
 			"interaction.digitalChannelId", "interaction.folderId", "interaction.groupId", "interaction.id",
-			"interaction.lastDirection", "interaction.lastPreview", "interaction.owner.id", "interaction.owner.type",
+			"interaction.labelIds", "interaction.lastDirection", "interaction.lastPreview", "interaction.owner.id", "interaction.owner.type",
 			"interaction.state",
 		}},
 	}
@@ -163,6 +163,7 @@ func TestViewsFillEveryField(t *testing.T) {
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
 	m.Reason, m.StatusAt = omni.ReasonRejected, 8
+	m.StatusHistory = []omni.DeliveryStatus{{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}}}
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	for _, view := range []any{wire.NewMessage(m), wire.NewMessage(m).Payload, wire.NewInteraction(i)} {

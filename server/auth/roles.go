@@ -12,6 +12,7 @@ const Anyone omni.Role = "anyone"
 var (
 	everyone = []omni.Role{Anyone}
 	admins   = []omni.Role{omni.RoleAdmin}
+	leads    = []omni.Role{omni.RoleAdmin, omni.RoleSupervisor}
 	users    = []omni.Role{omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent}
 	staff    = []omni.Role{omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService}
 	visitors = []omni.Role{omni.RoleVisitor}
@@ -34,13 +35,17 @@ var Roles = map[string][]omni.Role{
 	"carrier-list":         admins,
 	"carrier-account-list": admins, "carrier-account-create": admins, "carrier-account-get": admins, "carrier-account-update": admins,
 	"set-aside-list": admins, "set-aside-replay": admins,
+	"label-list": staff, "label-create": leads, "label-update": leads, "label-delete": leads,
 	"channel-list": staff, "channel-create": admins, "channel-get": staff, "channel-update": admins,
 	"api-key-list": admins, "api-key-create": admins, "api-key-delete": admins,
 	"contact-list": staff, "contact-get": staff, "contact-update": staff,
 	"interaction-list": staff, "interaction-get": staff, "interaction-messages": staff, "interaction-send": staff,
 	"interaction-claim": staff, "interaction-release": staff, "interaction-resolve": staff, "interaction-reopen": staff,
-	"interaction-assign": staff, "interaction-read": staff, "interaction-typing": staff,
-	"message-send": staff, "message-get": staff,
+	"interaction-assign": staff, "interaction-move": staff, "interaction-snooze": staff, "interaction-label": staff,
+	"interaction-read": staff, "interaction-typing": staff,
+	"note-list": staff, "note-add": staff,
+	"draft-list": users, "interaction-drafts": users, "draft-save": users,
+	"message-send": staff, "message-get": staff, "message-retry": staff,
 	"presence-list": staff, "presence-set": users,
 	"search":     staff,
 	"sync":       staff,
@@ -63,6 +68,12 @@ var Roles = map[string][]omni.Role{
 	"ws:interaction.release": staff,
 	"ws:interaction.resolve": staff,
 	"ws:interaction.reopen":  staff,
+	"ws:interaction.move":    staff,
+	"ws:interaction.snooze":  staff,
+	"ws:interaction.label":   staff,
+	"ws:message.retry":       staff,
+	"ws:note.add":            staff,
+	"ws:draft.save":          users,
 
 	"ws:interaction.close_view": staff,
 	"ws:conversation.end":       visitors,

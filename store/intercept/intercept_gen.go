@@ -407,6 +407,15 @@ func (s *Store) ChangeInteraction(ctx context.Context, a1 omni.Tenant, a2 string
 	return r0, r1
 }
 
+// SnoozesDue implements store.Store.
+func (s *Store) SnoozesDue(ctx context.Context, a1 omni.Millis, a2 int) (r0 []omni.Interaction, r1 error) {
+	r1 = s.around(ctx, "SnoozesDue", func(ctx context.Context) (err error) {
+		r0, err = s.Store.SnoozesDue(ctx, a1, a2)
+		return err
+	})
+	return r0, r1
+}
+
 // MarkRead implements store.Store.
 func (s *Store) MarkRead(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.SenderType, a4 int64) (r0 omni.Interaction, r1 bool, r2 error) {
 	r2 = s.around(ctx, "MarkRead", func(ctx context.Context) (err error) {
@@ -649,6 +658,15 @@ func (s *Store) MarkRetry(ctx context.Context, a1 omni.Tenant, a2 string, a3 omn
 func (s *Store) MarkEnded(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.DeliveryStatus) (r0 omni.ServiceMessage, r1 error) {
 	r1 = s.around(ctx, "MarkEnded", func(ctx context.Context) (err error) {
 		r0, err = s.Store.MarkEnded(ctx, a1, a2, a3)
+		return err
+	})
+	return r0, r1
+}
+
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.DeliveryStatus) (r0 omni.ServiceMessage, r1 error) {
+	r1 = s.around(ctx, "Requeue", func(ctx context.Context) (err error) {
+		r0, err = s.Store.Requeue(ctx, a1, a2, a3)
 		return err
 	})
 	return r0, r1

@@ -63,6 +63,7 @@ var interactionColls = []collection{
 		},
 		{keys: ascending(fieldOrg, "contactId", "state", "lastMessageAt", "_id"), serves: "ListInteractions of a contact"},
 		changedIndex, newsIndex,
+		{keys: ascending("snoozedUntil"), sparse: true, serves: "SnoozesDue"},
 	}},
 }
 
@@ -114,7 +115,7 @@ func (s *Store) openInteraction(ctx context.Context, t omni.Tenant, want omni.In
 			with(named(t, old.ID), bson.E{Key: "version", Value: old.Version}),
 			bson.D{
 				{Key: "$set", Value: bson.D{{Key: "state", Value: omni.InteractionOpen}, {Key: fieldSlot, Value: ""}, news()}},
-				{Key: "$unset", Value: bson.D{{Key: "resolvedAt", Value: ""}, {Key: "resolvedBy", Value: ""}}},
+				{Key: "$unset", Value: bson.D{{Key: "resolvedAt", Value: ""}, {Key: "resolvedBy", Value: ""}, {Key: "changedBy", Value: ""}}},
 				{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}},
 			})
 		return i, store.OpenReopened, raced(err)
@@ -157,7 +158,7 @@ func (s *Store) ChangeInteraction(ctx context.Context, t omni.Tenant, id string,
 	var have omni.Interaction // what a conflict is told with
 	i, err := run(ctx, s, func(ctx context.Context) (omni.Interaction, error) {
 		c := s.coll(collInteractions)
-		i, err := after[omni.Interaction](ctx, c, with(named(t, id), bson.E{Key: "version", Value: version}), changeUpdate(id, change))
+		i, err := after[omni.Interaction](ctx, c, with(named(t, id), bson.E{Key: "version", Value: version}), changeUpdate(t, id, change))
 		switch {
 		case errors.Is(err, mongo.ErrNoDocuments):
 			err = versionConflict(version)
@@ -181,19 +182,31 @@ func (s *Store) ChangeInteraction(ctx context.Context, t omni.Tenant, id string,
 	return i, nil
 }
 
-func changeUpdate(id string, c store.InteractionChange) bson.D {
-	fields := bson.D{news()}
+func changeUpdate(t omni.Tenant, id string, c store.InteractionChange) bson.D {
+	fields, gone := bson.D{news()}, bson.D(nil)
+	// What is left out of documents when it is empty is taken away then.
+	put := func(key string, value any, empty bool) {
+		if empty {
+			gone = append(gone, bson.E{Key: key, Value: ""})
+		} else {
+			fields = append(fields, bson.E{Key: key, Value: value})
+		}
+	}
+	put("changedBy", t.UserID, t.UserID == "")
 	if c.Owner != nil {
 		fields = append(fields, bson.E{Key: "owner", Value: *c.Owner})
 	}
 	if c.State != nil {
 		fields = append(fields, bson.E{Key: "state", Value: *c.State}, bson.E{Key: fieldSlot, Value: slotOf(id, *c.State)})
 	}
+	if c.GroupID != nil {
+		fields = append(fields, bson.E{Key: "groupId", Value: *c.GroupID})
+	}
 	if c.FolderID != nil {
 		fields = append(fields, bson.E{Key: "folderId", Value: *c.FolderID})
 	}
-	if c.LabelIDs != nil && len(*c.LabelIDs) > 0 {
-		fields = append(fields, bson.E{Key: "labelIds", Value: *c.LabelIDs})
+	if c.LabelIDs != nil {
+		put("labelIds", *c.LabelIDs, len(*c.LabelIDs) == 0)
 	}
 	if c.ResolvedAt != nil {
 		fields = append(fields, bson.E{Key: "resolvedAt", Value: *c.ResolvedAt})
@@ -201,11 +214,36 @@ func changeUpdate(id string, c store.InteractionChange) bson.D {
 	if c.ResolvedBy != nil {
 		fields = append(fields, bson.E{Key: "resolvedBy", Value: *c.ResolvedBy})
 	}
+	if c.SnoozedUntil != nil {
+		put("snoozedUntil", *c.SnoozedUntil, *c.SnoozedUntil == 0)
+	}
+	if c.SnoozedAfter != nil {
+		put("snoozedAfter", *c.SnoozedAfter, *c.SnoozedAfter == 0)
+	}
 	update := bson.D{{Key: "$inc", Value: bson.D{{Key: "version", Value: int64(1)}}}, {Key: "$set", Value: fields}}
-	if c.LabelIDs != nil && len(*c.LabelIDs) == 0 {
-		update = append(update, bson.E{Key: "$unset", Value: bson.D{{Key: "labelIds", Value: ""}}})
+	if len(gone) > 0 {
+		update = append(update, bson.E{Key: "$unset", Value: gone})
 	}
 	return update
+}
+
+// SnoozesDue implements store.Store. Only what is snoozed has the field, and so the index holds little.
+func (s *Store) SnoozesDue(ctx context.Context, now omni.Millis, limit int) ([]omni.Interaction, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	is, err := run(ctx, s, func(ctx context.Context) ([]omni.Interaction, error) {
+		return all[omni.Interaction](ctx, s.coll(collInteractions),
+			bson.D{
+				{Key: "snoozedUntil", Value: bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lte", Value: now}}},
+				{Key: "state", Value: omni.InteractionSnoozed},
+			},
+			options.Find().SetSort(bson.D{{Key: "snoozedUntil", Value: 1}}).SetLimit(int64(limit)))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("snoozes that are due: %w", err)
+	}
+	return is, nil
 }
 
 // MarkRead implements store.Store. Unread is the number of inbound messages above the mark. It is kept by differences: each

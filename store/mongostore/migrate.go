@@ -23,6 +23,7 @@ type migration struct {
 var migrations = []migration{
 	{name: "first"},
 	{name: "changes have numbers", run: numberChanges},
+	{name: "snoozes"},
 }
 
 type migrationDoc struct {

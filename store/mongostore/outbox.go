@@ -368,3 +368,36 @@ func (s *Store) MarkEnded(ctx context.Context, t omni.Tenant, messageID string, 
 	}
 	return m, nil
 }
+
+// Requeue implements store.Store: one update, whose filter holds what the message is. A call whose answer was lost is a
+// conflict when it is repeated.
+func (s *Store) Requeue(ctx context.Context, t omni.Tenant, messageID string, d omni.DeliveryStatus) (omni.ServiceMessage, error) {
+	m, err := run(ctx, s, func(ctx context.Context) (omni.ServiceMessage, error) {
+		c := s.coll(collMessages)
+		had, err := one[messageDoc](ctx, c, named(t, messageID))
+		if err != nil {
+			return omni.ServiceMessage{}, err
+		}
+		_, fields, push := statusUpdate(d)
+		order := s.stamps.next(had.Order)
+		m, err := after[omni.ServiceMessage](ctx, c,
+			with(named(t, messageID), bson.E{Key: "status", Value: in([]omni.Status{omni.StatusFailed, omni.StatusUndeliverable})},
+				bson.E{Key: "outbox.order", Value: nil}),
+			bson.D{
+				{Key: "$set", Value: with(fields, bson.E{Key: fieldCarrierKey, Value: carrierKey(messageID, "")},
+					bson.E{Key: fieldOutbox, Value: outboxState{
+						Partition: store.OutboxPartition(had.ServiceMessage), Recipient: recipientOf(had.ServiceMessage), Order: order,
+					}})},
+				{Key: "$unset", Value: bson.D{{Key: "carrierMessageId", Value: ""}}},
+				push,
+			})
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			err = fmt.Errorf("it is not failed, or waits to go out: %w", omni.ErrConflict)
+		}
+		return m, err
+	})
+	if err != nil {
+		return omni.ServiceMessage{}, fmt.Errorf("requeue message %s: %w", messageID, err)
+	}
+	return m, nil
+}

@@ -23,7 +23,7 @@ func scanInteraction(r scanner) (i omni.Interaction, err error) {
 		&i.ContactName, &i.ContactAddress, &i.LastSequence, (*int64)(&i.LastMessageAt), &i.LastPreview,
 		(*string)(&i.LastDirection), (*int64)(&i.LastInboundAt), (*int64)(&i.WaitingSince), &unread, &i.AgentReadSeq,
 		&i.ContactReadSeq, &i.Version, (*int64)(&i.CreatedAt), (*int64)(&i.ResolvedAt), &i.ResolvedBy, &schema, &date,
-		&labels)
+		&labels, &i.ChangedBy, (*int64)(&i.SnoozedUntil), &i.SnoozedAfter)
 	if labels != "" {
 		i.LabelIDs = strings.Split(labels, " ")
 	}
@@ -41,6 +41,7 @@ func interactionArgs(i omni.Interaction) []any {
 		string(i.LastDirection), int64(i.LastInboundAt), int64(i.WaitingSince), int64(i.Unread), i.AgentReadSeq,
 		i.ContactReadSeq, i.Version, int64(i.CreatedAt), int64(i.ResolvedAt), i.ResolvedBy,
 		int64(i.SchemaVersion.Version), i.SchemaVersion.Date.UnixMilli(), strings.Join(i.LabelIDs, " "),
+		i.ChangedBy, int64(i.SnoozedUntil), i.SnoozedAfter,
 	}
 }
 
@@ -101,7 +102,7 @@ func (s *Store) ChangeInteraction(ctx context.Context, t omni.Tenant, id string,
 		next := changed(have, change)
 		i, err := queryOne(ctx, c, sqlInteractionChange, scanInteraction, id, t.OrganisationID, version,
 			string(next.Owner.Type), next.Owner.ID, string(next.State), next.FolderID, int64(next.ResolvedAt), next.ResolvedBy,
-			strings.Join(next.LabelIDs, " "))
+			strings.Join(next.LabelIDs, " "), next.GroupID, int64(next.SnoozedUntil), next.SnoozedAfter, t.UserID)
 		if errors.Is(err, omni.ErrConflict) {
 			return have, fmt.Errorf("another one is open: %w", err)
 		}
@@ -124,6 +125,9 @@ func changed(i omni.Interaction, c store.InteractionChange) omni.Interaction {
 	if c.State != nil {
 		i.State = *c.State
 	}
+	if c.GroupID != nil {
+		i.GroupID = *c.GroupID
+	}
 	if c.FolderID != nil {
 		i.FolderID = *c.FolderID
 	}
@@ -136,7 +140,24 @@ func changed(i omni.Interaction, c store.InteractionChange) omni.Interaction {
 	if c.ResolvedBy != nil {
 		i.ResolvedBy = *c.ResolvedBy
 	}
+	if c.SnoozedUntil != nil {
+		i.SnoozedUntil = *c.SnoozedUntil
+	}
+	if c.SnoozedAfter != nil {
+		i.SnoozedAfter = *c.SnoozedAfter
+	}
 	return i
+}
+
+// SnoozesDue implements store.Store.
+func (s *Store) SnoozesDue(ctx context.Context, now omni.Millis, limit int) ([]omni.Interaction, error) {
+	all, err := read(ctx, s, func(ctx context.Context, c *conn) ([]omni.Interaction, error) {
+		return queryAll(ctx, c, sqlInteractionSnoozesDue, scanInteraction, int64(now), limit)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("snoozes that are due: %w", err)
+	}
+	return all, nil
 }
 
 // MarkRead implements store.Store.

@@ -1,6 +1,7 @@
 package sqlitestore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -143,6 +144,35 @@ func (s *Store) MarkEnded(ctx context.Context, t omni.Tenant, messageID string, 
 	})
 	if err != nil {
 		return omni.ServiceMessage{}, fmt.Errorf("mark message %s ended: %w", messageID, err)
+	}
+	return m, nil
+}
+
+// Requeue implements store.Store.
+func (s *Store) Requeue(ctx context.Context, t omni.Tenant, messageID string, d omni.DeliveryStatus) (omni.ServiceMessage, error) {
+	history, err := historyText(d)
+	if err != nil {
+		return omni.ServiceMessage{}, fmt.Errorf("requeue message %s: %w", messageID, err)
+	}
+	m, err := write(ctx, s, func(ctx context.Context, c *conn) (omni.ServiceMessage, error) {
+		seq, err := queryOne(ctx, c, sqlMessageRequeue, scanInt, messageID, t.OrganisationID, string(d.Status), d.Status.Rank(),
+			int64(cmp.Or(d.OccurredAt, d.ReceivedAt)), history)
+		requeued := err == nil
+		if err != nil && !errors.Is(err, omni.ErrNotFound) {
+			return omni.ServiceMessage{}, err
+		}
+		m, err := queryOne(ctx, c, sqlMessage, scanMessage, messageID, t.OrganisationID)
+		if err == nil && !requeued {
+			err = fmt.Errorf("it is %s: %w", m.Status, omni.ErrConflict)
+		}
+		if err != nil {
+			return omni.ServiceMessage{}, err
+		}
+		_, err = c.exec(ctx, sqlOutboxPut, seq, m.ID, t.OrganisationID, recipientKey(m), store.OutboxPartition(m))
+		return m, err
+	})
+	if err != nil {
+		return omni.ServiceMessage{}, fmt.Errorf("requeue message %s: %w", messageID, err)
 	}
 	return m, nil
 }

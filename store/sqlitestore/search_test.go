@@ -98,6 +98,8 @@ const unsearched = `
 	DROP TRIGGER search_identity_new; DROP TRIGGER search_identity_changed; DROP TRIGGER search_identity_gone;
 	DROP TABLE message_search; DROP TABLE contact_search; DROP TABLE search_progress; DROP TABLE search_again;
 	DROP TABLE search_times; DROP TABLE search_contacts;
+	DROP INDEX interactions_snoozed; ALTER TABLE interactions DROP COLUMN changed_by;
+	ALTER TABLE interactions DROP COLUMN snoozed_until; ALTER TABLE interactions DROP COLUMN snoozed_after;
 	DELETE FROM schema_migrations WHERE name >= '0004_search.sql'`
 
 func TestWhatWasThereBeforeIsIndexed(t *testing.T) {

@@ -90,6 +90,7 @@ const (
 	sqlInteractionReopenable
 	sqlInteractionReopen
 	sqlInteractionChange
+	sqlInteractionSnoozesDue
 	sqlInteractionAppend
 	sqlInteractionReadByAgent
 	sqlInteractionReadByContact
@@ -111,6 +112,7 @@ const (
 	sqlMessagesAfter
 	sqlMessageStatus
 	sqlMessageNote
+	sqlMessageRequeue
 	sqlMessageCarrierID
 	sqlMessageSegments
 	sqlMessageDoc
@@ -268,7 +270,7 @@ const (
 	interactionCols = `id, org, user_id, contact_id, identity_id, channel_id, channel_type, group_id, folder_id,
 		owner_type, owner_id, state, contact_name, contact_address, last_sequence, last_message_at, last_preview,
 		last_direction, last_inbound_at, waiting_since, unread, agent_read_seq, contact_read_seq, version, created_at,
-		resolved_at, resolved_by, schema_version, schema_date, label_ids`
+		resolved_at, resolved_by, schema_version, schema_date, label_ids, changed_by, snoozed_until, snoozed_after`
 	messageCols = `doc, sequence, carrier_id, segments, status, status_at, reason, error_code, history`
 	inboxCols   = `seq, id, attempts, not_before, last_error, doc, body`
 	// Items come with their messages.
@@ -374,17 +376,20 @@ var statements = withRecords([stmtCount]string{
 		ON CONFLICT (identity_id, at, opted_out, said_by, user_id) DO NOTHING`,
 
 	sqlInteractionInsert: `INSERT INTO interactions (` + interactionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)`,
+		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)`,
 	sqlInteraction: `SELECT ` + interactionCols + ` FROM interactions WHERE id = ?1 AND org = ?2`,
 	sqlInteractionOpen: `SELECT ` + interactionCols + ` FROM interactions
 		WHERE org = ?1 AND identity_id = ?2 AND channel_id = ?3 AND state <> 'resolved'`,
 	sqlInteractionReopenable: `SELECT id FROM interactions
 		WHERE org = ?1 AND identity_id = ?2 AND channel_id = ?3 AND state = 'resolved' AND resolved_at >= ?4
 		ORDER BY resolved_at DESC LIMIT 1`,
-	sqlInteractionReopen: `UPDATE interactions SET state = 'open', resolved_at = 0, resolved_by = '', version = version + 1
+	sqlInteractionReopen: `UPDATE interactions SET state = 'open', resolved_at = 0, resolved_by = '', changed_by = '', version = version + 1
 		WHERE id = ?1 AND org = ?2 RETURNING ` + interactionCols,
 	sqlInteractionChange: `UPDATE interactions SET version = version + 1, owner_type = ?4, owner_id = ?5, state = ?6, folder_id = ?7,
-		resolved_at = ?8, resolved_by = ?9, label_ids = ?10 WHERE id = ?1 AND org = ?2 AND version = ?3 RETURNING ` + interactionCols,
+		resolved_at = ?8, resolved_by = ?9, label_ids = ?10, group_id = ?11, snoozed_until = ?12, snoozed_after = ?13, changed_by = ?14
+		WHERE id = ?1 AND org = ?2 AND version = ?3 RETURNING ` + interactionCols,
+	sqlInteractionSnoozesDue: `SELECT ` + interactionCols + ` FROM interactions
+		WHERE state = 'snoozed' AND snoozed_until > 0 AND snoozed_until <= ?1 ORDER BY snoozed_until LIMIT ?2`,
 	// ?7 is 1 for an inbound message, ?8 is 1 for an agent's answer.
 	sqlInteractionAppend: `UPDATE interactions SET last_sequence = ?3, last_message_at = max(last_message_at, ?4),
 		last_preview = ?5, last_direction = ?6, unread = unread + ?7,
@@ -455,6 +460,9 @@ var statements = withRecords([stmtCount]string{
 		WHERE id = ?1 AND org = ?2 AND status_rank < ?4 RETURNING ` + messageCols,
 	sqlMessageNote: `UPDATE messages SET reason = ?3, error_code = ?4, history = iif(history = '', '', history || ',') || ?5
 		WHERE id = ?1 AND org = ?2 AND (reason <> ?3 OR error_code <> ?4)`,
+	sqlMessageRequeue: `UPDATE messages SET status = ?3, status_rank = ?4, status_at = ?5, reason = '', error_code = '', carrier_id = '',
+			history = iif(history = '', '', history || ',') || ?6
+		WHERE id = ?1 AND org = ?2 AND status IN ('failed', 'undeliverable') RETURNING seq`,
 	sqlMessageCarrierID: `UPDATE OR IGNORE messages SET carrier_id = ?3 WHERE id = ?1 AND org = ?2 AND carrier_id = ''`,
 	sqlMessageSegments:  `UPDATE messages SET segments = ?3 WHERE id = ?1 AND org = ?2 AND segments <> ?3`,
 	sqlMessageDoc:       `UPDATE messages SET doc = ?3 WHERE id = ?1 AND org = ?2`,
@@ -646,13 +654,13 @@ var statements = withRecords([stmtCount]string{
 	sqlLoadMedia: `INSERT INTO pending_media (seq, message_id, org, file, partition, attempts, not_before)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)`,
 	sqlLoadInteraction: `INSERT INTO interactions (` + interactionCols + `) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,
-		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)
+		?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33)
 		ON CONFLICT (id) DO UPDATE SET org = ?2, user_id = ?3, contact_id = ?4, identity_id = ?5, channel_id = ?6, channel_type = ?7,
 			group_id = ?8, folder_id = ?9, owner_type = ?10, owner_id = ?11, state = ?12, contact_name = ?13,
 			contact_address = ?14, last_sequence = ?15, last_message_at = ?16, last_preview = ?17, last_direction = ?18,
 			last_inbound_at = ?19, waiting_since = ?20, unread = ?21, agent_read_seq = ?22, contact_read_seq = ?23,
 			version = ?24, created_at = ?25, resolved_at = ?26, resolved_by = ?27, schema_version = ?28, schema_date = ?29,
-			label_ids = ?30`,
+			label_ids = ?30, changed_by = ?31, snoozed_until = ?32, snoozed_after = ?33`,
 	sqlLoadInbox: `INSERT INTO inbox (id, org, partition, attempts, not_before, last_error, doc, body)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 		ON CONFLICT (id) DO UPDATE SET org = excluded.org, partition = excluded.partition, attempts = excluded.attempts,

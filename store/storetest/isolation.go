@@ -47,8 +47,8 @@ var isolation = map[string]struct {
 	"DoneInbox": {want: noTenant}, "Dump": {want: noTenant}, "Inspect": {want: noTenant}, "LiveChatChannel": {want: noTenant}, "NextMedia": {want: noTenant},
 	"Load": {want: noTenant}, "Marker": {want: noTenant}, "NextOutbox": {want: noTenant}, "SetMarker": {want: noTenant}, "PendingInbox": {want: noTenant}, "PendingMedia": {want: noTenant}, "PendingOutbox": {want: noTenant}, "Ping": {want: noTenant}, "PutAside": {want: noTenant},
 	"PutInbox": {want: noTenant}, "ReleaseLock": {want: noTenant}, "RetryInbox": {want: noTenant}, "SessionByID": {want: noTenant},
-	"SettleChanges": {want: noTenant},
-	"Sweep":         {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
+	"SettleChanges": {want: noTenant}, "SnoozesDue": {want: noTenant},
+	"Sweep": {want: noTenant}, "TakeOneTimeToken": {want: noTenant}, "UserByEmail": {want: noTenant},
 
 	"SearchMessages": {nothing, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		l, err := s.SearchMessages(ctx, x.t, store.MessageSearch{Query: "secret", GroupIDs: []string{x.a.group.ID}}, store.Page{})
@@ -299,6 +299,9 @@ var isolation = map[string]struct {
 	}},
 	"MarkEnded": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.MarkEnded(ctx, x.t, x.out.ID, status(x.a.channel.ID, "", omni.StatusFailed, base))
+	}},
+	"Requeue": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return s.Requeue(ctx, x.t, x.out.ID, omni.DeliveryStatus{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}, ReceivedAt: base})
 	}},
 	"SetMedia": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.SetMedia(ctx, x.t, x.picture.ID, 0, omni.MediaReference{State: omni.MediaFailed}, 0)

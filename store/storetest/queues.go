@@ -321,6 +321,71 @@ func outboxOutcomes(t *testing.T, s store.Store) {
 	}
 }
 
+func failedMessagesAreRequeued(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	w := newWorld(t, s)
+	again := func(at omni.Millis) omni.DeliveryStatus {
+		return omni.DeliveryStatus{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}, ReceivedAt: at}
+	}
+	pending := func() []store.OutboxItem {
+		t.Helper()
+		items, err := s.PendingOutbox(ctx, allPartitions(), base*2, 10)
+		require.NoError(t, err)
+		return items
+	}
+	m := w.append(t, s, w.outbound(w.talk, "out")).Message
+	_, err := s.Requeue(ctx, w.tenant, m.ID, again(base+50))
+	require.ErrorIs(t, err, omni.ErrConflict, "it waits")
+	require.NoError(t, s.MarkSending(ctx, w.tenant, m.ID, base+50))
+	m, err = s.MarkSent(ctx, w.tenant, m.ID, "SM1", 2, status(w.channel.ID, "SM1", omni.StatusSent, base+60))
+	require.NoError(t, err)
+	_, err = s.Requeue(ctx, w.tenant, m.ID, again(base+65))
+	require.ErrorIs(t, err, omni.ErrConflict, "it has gone")
+	failed := status(w.channel.ID, "SM1", omni.StatusUndeliverable, base+70)
+	failed.Reason, failed.ErrorCode = omni.ReasonUnreachable, "30003"
+	m, _, err = s.ApplyStatus(ctx, w.tenant, failed)
+	require.NoError(t, err)
+	require.Empty(t, pending())
+
+	// Of many callers one puts it back; with a message before it, it waits for that.
+	first := w.append(t, s, w.outbound(w.talk, "before it")).Message
+	got, errs := atOnce(16, func(n int) (omni.ServiceMessage, error) {
+		return s.Requeue(ctx, w.tenant, m.ID, again(base+80+omni.Millis(n)))
+	})
+	won := oneWins(t, errs, omni.ErrConflict)
+	want := m
+	want.Status, want.StatusAt, want.Reason, want.ErrorCode, want.CarrierMessageID = omni.StatusQueued, base+80+omni.Millis(won), "", "", ""
+	want.StatusHistory = append(want.StatusHistory, again(want.StatusAt))
+	require.Equal(t, want, got[won])
+	stored, err := s.Message(ctx, w.tenant, m.ID)
+	require.NoError(t, err)
+	require.Equal(t, want, stored)
+	require.Equal(t, []string{first.ID}, itemIDs(pending()))
+	_, err = s.MarkSent(ctx, w.tenant, first.ID, "SM2", 1, status(w.channel.ID, "SM2", omni.StatusSent, base+100))
+	require.NoError(t, err)
+	require.Equal(t, []store.OutboxItem{{Message: want, Partition: store.OutboxPartition(m)}}, pending(), "with no failures")
+
+	// What the carrier says of the first attempt does not end the second.
+	_, _, err = s.ApplyStatus(ctx, w.tenant, failed)
+	require.ErrorIs(t, err, omni.ErrNotFound)
+	require.Len(t, pending(), 1)
+	require.NoError(t, s.MarkSending(ctx, w.tenant, m.ID, base+110))
+	m, err = s.MarkSent(ctx, w.tenant, m.ID, "SM3", 1, status(w.channel.ID, "SM3", omni.StatusSent, base+110))
+	require.NoError(t, err)
+	require.Equal(t, omni.StatusSent, m.Status)
+	require.Equal(t, "SM3", m.CarrierMessageID)
+	require.Empty(t, pending())
+
+	// One that never got to the carrier.
+	m = w.append(t, s, w.outbound(w.talk, "out")).Message
+	_, err = s.MarkEnded(ctx, w.tenant, m.ID, status(w.channel.ID, "", omni.StatusFailed, base+120))
+	require.NoError(t, err)
+	_, err = s.Requeue(ctx, w.tenant, m.ID, again(base+130))
+	require.NoError(t, err)
+	require.Equal(t, []string{m.ID}, itemIDs(pending()))
+	require.ErrorIs(t, second(s.Requeue(ctx, w.tenant, omni.NewID(), again(base))), omni.ErrNotFound)
+}
+
 // second is the error of a call that gives a value too.
 func second[T any](_ T, err error) error { return err }
 

@@ -257,7 +257,8 @@ func oneClaimWins(t *testing.T, s store.Store) {
 func changesOfAnInteraction(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	w := newWorld(t, s)
-	folder, resolved, at, by := omni.NewID(), omni.InteractionResolved, base+50, w.tenant.UserID
+	folder, group, resolved, at, by := omni.NewID(), omni.NewID(), omni.InteractionResolved, base+50, w.tenant.UserID
+	snoozed, until, after, nothing, never := omni.InteractionSnoozed, base+100, int64(3), int64(0), omni.Millis(0)
 	owner := omni.InteractionOwner{Type: omni.EntityUser, ID: by}
 	labels, none := []string{omni.NewID(), omni.NewID()}, []string{}
 	want := w.talk
@@ -272,11 +273,15 @@ func changesOfAnInteraction(t *testing.T, s store.Store) {
 		{store.InteractionChange{FolderID: &folder}, func() {}},
 		{store.InteractionChange{LabelIDs: &none}, func() { want.LabelIDs = nil }},
 		{store.InteractionChange{LabelIDs: &labels}, func() { want.LabelIDs = labels }},
+		{store.InteractionChange{GroupID: &group}, func() { want.GroupID = group }},
+		{store.InteractionChange{State: &snoozed, SnoozedUntil: &until, SnoozedAfter: &after}, func() { want.State, want.SnoozedUntil, want.SnoozedAfter = snoozed, until, after }},
+		{store.InteractionChange{SnoozedUntil: &never, SnoozedAfter: &nothing}, func() { want.SnoozedUntil, want.SnoozedAfter = 0, 0 }},
 		{store.InteractionChange{State: &resolved, ResolvedAt: &at, ResolvedBy: &by}, func() { want.State, want.ResolvedAt, want.ResolvedBy = resolved, at, by }},
 	} {
 		got, err := s.ChangeInteraction(ctx, w.tenant, want.ID, want.Version, step.change)
 		require.NoError(t, err)
 		want.Version++
+		want.ChangedBy = w.tenant.UserID
 		step.set()
 		require.Equal(t, want, got)
 		stored, err := s.Interaction(ctx, w.tenant, want.ID)
@@ -286,8 +291,42 @@ func changesOfAnInteraction(t *testing.T, s store.Store) {
 	have, err := s.ChangeInteraction(ctx, w.tenant, want.ID, 1, store.InteractionChange{FolderID: &folder})
 	require.ErrorIs(t, err, omni.ErrConflict)
 	require.Equal(t, want, have)
+	have, err = s.ChangeInteraction(ctx, omni.Org(w.org.ID), want.ID, want.Version, store.InteractionChange{})
+	require.NoError(t, err)
+	require.Empty(t, have.ChangedBy, "nobody did")
 	_, err = s.ChangeInteraction(ctx, w.tenant, omni.NewID(), 1, store.InteractionChange{})
 	require.ErrorIs(t, err, omni.ErrNotFound)
+}
+
+func snoozesComeDue(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	due := func(now omni.Millis, limit int) []string {
+		t.Helper()
+		is, err := s.SnoozesDue(ctx, now, limit)
+		require.NoError(t, err)
+		for _, i := range is {
+			stored, err := s.Interaction(ctx, i.Tenant, i.ID)
+			require.NoError(t, err)
+			require.Equal(t, stored, i)
+		}
+		return idsOf(is, interactionID)
+	}
+	require.Empty(t, due(base*2, 10))
+	state, open, never := omni.InteractionSnoozed, omni.InteractionOpen, omni.Millis(0)
+	var talks []omni.Interaction
+	for _, until := range []omni.Millis{base + 30, base + 10, base + 20} {
+		w := newWorld(t, s)
+		i, err := s.ChangeInteraction(ctx, w.tenant, w.talk.ID, w.talk.Version, store.InteractionChange{State: &state, SnoozedUntil: &until})
+		require.NoError(t, err)
+		talks = append(talks, i)
+	}
+	require.Empty(t, due(base+9, 10))
+	require.Equal(t, []string{talks[1].ID}, due(base+10, 10))
+	require.Equal(t, []string{talks[1].ID, talks[2].ID, talks[0].ID}, due(base+30, 10), "of all organisations, earliest first")
+	require.Equal(t, []string{talks[1].ID, talks[2].ID}, due(base+30, 2))
+	_, err := s.ChangeInteraction(ctx, omni.Org(talks[1].Tenant.OrganisationID), talks[1].ID, talks[1].Version, store.InteractionChange{State: &open, SnoozedUntil: &never})
+	require.NoError(t, err)
+	require.Equal(t, []string{talks[2].ID, talks[0].ID}, due(base+30, 10))
 }
 
 func readMarksMoveForward(t *testing.T, s store.Store) {

@@ -282,6 +282,23 @@ export interface paths {
         patch: operations["contact-update"];
         trace?: never;
     };
+    "/api/v1/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller has written and not sent, newest first */
+        get: operations["draft-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/folders": {
         parameters: {
             query?: never;
@@ -421,6 +438,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/interactions/{id}/drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What the caller has written in an interaction and not sent */
+        get: operations["interaction-drafts"];
+        /** Keep what the caller has written and not sent */
+        put: operations["draft-save"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/interactions/{id}/label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say which labels an interaction has */
+        post: operations["interaction-label"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/interactions/{id}/messages": {
         parameters: {
             query?: never;
@@ -433,6 +485,41 @@ export interface paths {
         put?: never;
         /** Answer in an interaction */
         post: operations["interaction-send"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/interactions/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give an interaction to another group, where nobody owns it */
+        post: operations["interaction-move"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/interactions/{id}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Notes beside an interaction, newest first */
+        get: operations["note-list"];
+        put?: never;
+        /** Write a note beside an interaction */
+        post: operations["note-add"];
         delete?: never;
         options?: never;
         head?: never;
@@ -507,6 +594,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/interactions/{id}/snooze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put an interaction away until a moment, or until the contact writes */
+        post: operations["interaction-snooze"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/interactions/{id}/typing": {
         parameters: {
             query?: never;
@@ -522,6 +626,42 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Labels, by name */
+        get: operations["label-list"];
+        put?: never;
+        /** Add a label */
+        post: operations["label-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/labels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a label; what has it shows it no more */
+        delete: operations["label-delete"];
+        options?: never;
+        head?: never;
+        /** Change a label */
+        patch: operations["label-update"];
         trace?: never;
     };
     "/api/v1/me": {
@@ -569,6 +709,23 @@ export interface paths {
         get: operations["message-get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a message again that has failed, if it may be sent now */
+        post: operations["message-retry"];
         delete?: never;
         options?: never;
         head?: never;
@@ -971,6 +1128,32 @@ export interface components {
              */
             validUntil?: number;
         };
+        Draft: {
+            /** Format: int64 */
+            at: number;
+            interactionId: string;
+            replyTo?: string;
+            tab: string;
+            text: string;
+            /** Format: int64 */
+            version: number;
+        };
+        DraftInputBody: {
+            replyTo?: string;
+            /** @enum {string} */
+            tab: "reply" | "note";
+            /** @description Empty when it was sent */
+            text: string;
+            /**
+             * Format: int64
+             * @description That was read; 0: there was none
+             */
+            version: number;
+        };
+        DraftsBody: {
+            /** @description At most one for each tab */
+            items: components["schemas"]["Draft"][];
+        };
         EmptyInputBody: Record<string, never>;
         Field: {
             help: string;
@@ -1086,6 +1269,7 @@ export interface components {
             folderId?: string;
             groupId: string;
             id: string;
+            labelIds?: string[] | null;
             lastDirection?: string;
             /** Format: int64 */
             lastInboundAt?: number;
@@ -1097,6 +1281,8 @@ export interface components {
             owner: components["schemas"]["Owner"];
             /** Format: int64 */
             resolvedAt?: number;
+            /** Format: int64 */
+            snoozedUntil?: number;
             state: string;
             /** Format: int64 */
             unread: number;
@@ -1120,6 +1306,7 @@ export interface components {
             folderId?: string;
             groupId: string;
             id: string;
+            labelIds?: string[] | null;
             lastDirection?: string;
             /** Format: int64 */
             lastInboundAt?: number;
@@ -1131,6 +1318,8 @@ export interface components {
             owner: components["schemas"]["Owner"];
             /** Format: int64 */
             resolvedAt?: number;
+            /** Format: int64 */
+            snoozedUntil?: number;
             state: string;
             topics: components["schemas"]["TopicPosition"][];
             /** Format: int64 */
@@ -1147,6 +1336,30 @@ export interface components {
             next?: string;
             /** @description Where the caller's topics stood before the list was read */
             topics: components["schemas"]["TopicPosition"][];
+        };
+        LabelBody: {
+            /** @description #rrggbb */
+            colour?: string;
+            /** Format: int64 */
+            createdAt: number;
+            id: string;
+            name: string;
+            /** Format: int64 */
+            version: number;
+        };
+        LabelPatchBody: {
+            colour?: string;
+            name?: string;
+        };
+        LabelPostBody: {
+            colour?: string;
+            name: string;
+        };
+        LabelsInputBody: {
+            /** @description All that it has from now on */
+            labelIds: string[];
+            /** Format: int64 */
+            version: number;
         };
         ListBodyAPIKeyBody: {
             items: components["schemas"]["APIKeyBody"][];
@@ -1178,6 +1391,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyDraft: {
+            items: components["schemas"]["Draft"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodyFolderBody: {
             items: components["schemas"]["FolderBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1190,6 +1408,13 @@ export interface components {
         };
         ListBodyPresence: {
             items: components["schemas"]["Presence"][];
+        ListBodyLabelBody: {
+            items: components["schemas"]["LabelBody"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyNote: {
+            items: components["schemas"]["Note"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1240,6 +1465,8 @@ export interface components {
         Message: {
             /** Format: int64 */
             at: number;
+            /** Format: int64 */
+            attempt?: number;
             channelType: string;
             clientId?: string;
             direction: string;
@@ -1280,6 +1507,11 @@ export interface components {
             items: components["schemas"]["Message"][];
             topics: components["schemas"]["TopicPosition"][];
         };
+        MoveInputBody: {
+            groupId: string;
+            /** Format: int64 */
+            version: number;
+        };
         NewAPIKeyBody: {
             /** Format: int64 */
             createdAt: number;
@@ -1308,6 +1540,26 @@ export interface components {
             role: "admin" | "supervisor" | "agent" | "service";
             /** Format: int64 */
             version: number;
+        };
+        Note: {
+            /** Format: int64 */
+            at: number;
+            body: string;
+            /** Format: int64 */
+            editedAt?: number;
+            id: string;
+            interactionId: string;
+            mentions?: string[] | null;
+            userId: string;
+            /** Format: int64 */
+            version: number;
+        };
+        NoteInputBody: {
+            body: string;
+            /** @description UUIDv7, the note's id from then on: the same again answers the same note */
+            clientId: string;
+            /** @description Ids of users who see the interaction */
+            mentions?: string[];
         };
         OrganisationBody: {
             /** Format: int64 */
@@ -1415,6 +1667,11 @@ export interface components {
             clientId: string;
             payload: components["schemas"]["PayloadInput"];
             replyTo?: string;
+            /**
+             * Format: int64
+             * @description seq of the newest message that the sender has seen. If somebody else wrote after it the answer is a conflict, once: the same clientId again goes through
+             */
+            seenOffset?: number;
         };
         RoutingBody: {
             defaultFolderId?: string;
@@ -1466,6 +1723,15 @@ export interface components {
             /** @description This is what was looked for */
             match: boolean;
             text: string;
+        };
+        SnoozeInputBody: {
+            /**
+             * Format: int64
+             * @description At most a year ahead; what the contact writes before opens it too
+             */
+            until: number;
+            /** Format: int64 */
+            version: number;
         };
         StatusBody: {
             /** Format: int64 */
@@ -2345,6 +2611,39 @@ export interface operations {
             };
         };
     };
+    "draft-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyDraft"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "folder-list": {
         parameters: {
             query?: {
@@ -2728,6 +3027,108 @@ export interface operations {
             };
         };
     };
+    "interaction-drafts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DraftsBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "draft-save": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DraftInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Draft"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "interaction-label": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelsInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "interaction-messages": {
         parameters: {
             query?: {
@@ -2790,6 +3191,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "interaction-move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "note-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyNote"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "note-add": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NoteInputBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
                 };
             };
             /** @description Error */
@@ -2944,6 +3451,42 @@ export interface operations {
             };
         };
     };
+    "interaction-snooze": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SnoozeInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Interaction"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "interaction-typing": {
         parameters: {
             query?: never;
@@ -2965,6 +3508,140 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyLabelBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelPostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "label-update": {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LabelPatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LabelBody"];
+                };
             };
             /** @description Error */
             default: {
@@ -3060,6 +3737,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "message-retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
                 };
             };
             /** @description Error */
