@@ -1406,8 +1406,6 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
-        ListBodyPresence: {
-            items: components["schemas"]["Presence"][];
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1415,6 +1413,11 @@ export interface components {
         };
         ListBodyNote: {
             items: components["schemas"]["Note"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyPresence: {
+            items: components["schemas"]["Presence"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
