@@ -20,8 +20,23 @@ export function advances(from: Status | undefined, to: Status | undefined): bool
   return rank(to) > rank(from);
 }
 
-interface WithStatus {
+/** A status, and how often the message had been sent again by then. */
+export interface Attempted {
   status?: Status | undefined;
+  attempt?: number | undefined;
+}
+
+/**
+ * Reports whether what is known gives way to what is told. Any status of a later attempt counts. Of an earlier one only that
+ * the message arrived after all.
+ */
+export function supersedes(told: Attempted, known: Attempted): boolean {
+  const newer = (told.attempt ?? 0) - (known.attempt ?? 0);
+  if (newer > 0) return true;
+  return advances(known.status, told.status) && (newer === 0 || rank(told.status) >= ranks.delivered);
+}
+
+interface WithStatus extends Attempted {
   statusAt?: Millis | undefined;
   reason?: StatusChange["reason"] | undefined;
   errorCode?: string | undefined;
@@ -33,11 +48,13 @@ export function withStatus<M extends WithStatus>(
   message: M,
   change: Omit<StatusChange, "messageId" | "interactionId">,
 ): M {
-  if (!advances(message.status, change.status)) return message;
+  if (!supersedes(change, message)) return message;
+  const attempt = Math.max(change.attempt ?? 0, message.attempt ?? 0);
   return {
     ...message,
     status: change.status,
     statusAt: change.at,
+    ...(attempt > 0 && { attempt }),
     reason: change.reason,
     errorCode: change.errorCode,
     errorText: change.errorText,
@@ -60,7 +77,7 @@ export class EarlyStatuses {
   add(change: StatusChange, now: number = Date.now()): void {
     this.prune(now);
     const known = this.kept.get(change.messageId);
-    if (known && !advances(known.change.status, change.status)) return;
+    if (known && !supersedes(change, known.change)) return;
     this.kept.delete(change.messageId);
     this.kept.set(change.messageId, { change, until: now + EarlyStatuses.keepMs });
     for (const id of this.kept.keys()) {

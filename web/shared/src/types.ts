@@ -70,6 +70,8 @@ export interface Message {
   segments?: number;
   status?: Status;
   statusAt?: Millis;
+  /** How often somebody had it sent again after it had failed. */
+  attempt?: number;
   reason?: Reason;
   errorCode?: string;
   errorText?: string;
@@ -93,6 +95,8 @@ export interface StatusChange {
   interactionId: string;
   status: Status;
   at: Millis;
+  /** How often the message had been sent again by then. */
+  attempt?: number;
   reason?: Reason;
   errorCode?: string;
   errorText?: string;

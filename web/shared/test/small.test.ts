@@ -43,6 +43,19 @@ describe("status", () => {
     });
   });
 
+  it("RT7 begins anew when a failed message is sent again", () => {
+    const failed = { id: "m", status: "failed" as const, reason: "unreachable" as const, errorCode: "30003" };
+    const queued = withStatus(failed, { status: "queued", at: 5, attempt: 1 });
+    expect(queued).toMatchObject({ status: "queued", attempt: 1, reason: undefined, errorCode: undefined });
+    expect(withStatus(queued, { status: "failed", at: 6 }), "late word of the first attempt").toBe(queued);
+    expect(withStatus(queued, { status: "delivered", at: 6 })).toMatchObject({ status: "delivered", attempt: 1 });
+    expect(withStatus(queued, { status: "failed", at: 6, attempt: 1 })).toMatchObject({ status: "failed", attempt: 1 });
+    const early = new EarlyStatuses();
+    early.add({ messageId: "m", interactionId: "i", status: "failed", at: 1 }, 0);
+    early.add({ messageId: "m", interactionId: "i", status: "queued", at: 2, attempt: 1 }, 0);
+    expect(early.take("m", 0)).toMatchObject({ status: "queued", attempt: 1 });
+  });
+
   it("RT7 keeps a status that came first for 60 s, the highest of several", () => {
     const early = new EarlyStatuses();
     const change = (status: Status, messageId = "m"): StatusChange => ({

@@ -4,8 +4,8 @@ import {
   type Interaction,
   type InteractionChange,
   type Message,
-  rank,
   type StatusChange,
+  supersedes,
   withStatus,
 } from "@omni/shared";
 import type { InfiniteData } from "@tanstack/react-query";
@@ -136,7 +136,7 @@ export function merged(a: readonly Message[], b: readonly Message[]): Message[] 
   const all = new Map(a.map((m) => [m.seq, m]));
   for (const m of b) {
     const known = all.get(m.seq);
-    const next = known && rank(known.status) > rank(m.status) ? { ...m, ...statusOf(known) } : m;
+    const next = known && supersedes(known, m) ? { ...m, ...statusOf(known) } : m;
     all.set(m.seq, known ? withFiles(next, known) : next);
   }
   return [...all.values()].sort((x, y) => x.seq - y.seq);
@@ -158,6 +158,7 @@ function statusOf(m: Message): Partial<Message> {
   const s: Partial<Message> = {};
   if (m.status) s.status = m.status;
   if (m.statusAt) s.statusAt = m.statusAt;
+  if (m.attempt) s.attempt = m.attempt;
   if (m.reason) s.reason = m.reason;
   if (m.errorCode) s.errorCode = m.errorCode;
   if (m.errorText) s.errorText = m.errorText;
