@@ -114,8 +114,10 @@ func (p *Pipeline) drainInbox(ctx context.Context, w *worker) (omni.Millis, erro
 			return next, err
 		}
 		outcomes := make(chan outcome, len(records))
-		eachConversation(ctx, records, conversationOf, func(ctx context.Context, r store.InboxRecord) {
-			outcomes <- p.process(ctx, r)
+		eachConversation(ctx, records, conversationOf, func(ctx context.Context, r store.InboxRecord) bool {
+			o := p.process(ctx, r)
+			outcomes <- o
+			return !o.stays
 		})
 		close(outcomes)
 		var done []string
@@ -151,6 +153,7 @@ type outcome struct {
 	id    string
 	done  bool        // to be removed
 	again omni.Millis // to be tried again then; 0 otherwise
+	stays bool        // where it is: nothing of its conversation may go before it
 	err   error       // it could not be kept for later: the store does not take it
 }
 
@@ -165,12 +168,11 @@ func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	case errors.As(err, &wait):
 		return outcome{id: r.ID, again: wait.until, err: p.store.RetryInbox(ctx, r.ID, r.Attempts, wait.until, "")}
 	case ctx.Err() != nil:
-		return outcome{id: r.ID}
+		return outcome{id: r.ID, stays: true}
+	case isAway(err): // an outage of ours is not the record's fault
+		return outcome{id: r.ID, stays: true, err: err}
 	}
-	attempts := r.Attempts
-	if !errors.Is(err, omni.ErrUnavailable) {
-		attempts++ // an outage of ours is not the record's fault
-	}
+	attempts := r.Attempts + 1
 	log.WarnContext(ctx, "webhook failed", "attempt", attempts, "err", err)
 	if attempts >= maxAttempts {
 		return outcome{id: r.ID, err: p.setAside(ctx, r, store.SetAsidePoison, string(omni.CodeOf(err)))}

@@ -98,12 +98,13 @@ func (p *Pipeline) drainMedia(ctx context.Context, w *worker) (omni.Millis, erro
 		var mu sync.Mutex
 		var failed error
 		eachConversation(ctx, items, func(i store.MediaItem) string { return fmt.Sprint(i.Message.ID, "/", i.Index) },
-			func(ctx context.Context, i store.MediaItem) {
+			func(ctx context.Context, i store.MediaItem) bool {
 				if err := p.fetchItem(ctx, i); err != nil && ctx.Err() == nil {
 					mu.Lock()
 					failed = errors.Join(failed, fmt.Errorf("file %d of message %s: %w", i.Index, i.Message.ID, err))
 					mu.Unlock()
 				}
+				return true
 			})
 		if failed != nil {
 			return 0, failed

@@ -107,6 +107,23 @@ func TestNothingOvertakesWhatIsSpooled(t *testing.T) {
 	require.True(t, f.spool.Empty())
 }
 
+// What the store fails to do for one message holds up the next ones of its conversation, and nobody else's.
+func TestNothingOvertakesWhatTheStoreFailed(t *testing.T) {
+	t.Parallel()
+	f := newFrail(t, spool.Options{})
+	events, texts := numbered(6)
+	for _, e := range events {
+		require.NoError(t, f.try(e))
+	}
+	for call, times := range map[string]int{"AppendMessage": 2, "ResolveIdentity": 1} {
+		f.fault.Inject(faultstore.Fault{Calls: call, Times: times})
+	}
+	f.run()
+	f.eventually(func() bool { return len(f.texts()) == len(texts) }, "all messages")
+	require.Equal(t, texts, f.texts())
+	require.Greater(t, f.fault.Calls("AppendMessage"), len(texts))
+}
+
 // What a process left in the spool comes before what the next one takes.
 func TestLeftoversOfAProcessComeFirst(t *testing.T) {
 	t.Parallel()

@@ -59,13 +59,14 @@ func (p *Pipeline) drainOutbox(ctx context.Context, w *worker) (omni.Millis, err
 		}
 		var mu sync.Mutex
 		var failed error
-		eachConversation(ctx, items, func(i store.OutboxItem) string { return i.Message.ID }, func(ctx context.Context, i store.OutboxItem) {
+		eachConversation(ctx, items, func(i store.OutboxItem) string { return i.Message.ID }, func(ctx context.Context, i store.OutboxItem) bool {
 			if err := p.sendItem(ctx, i); err != nil && ctx.Err() == nil {
 				p.log.ErrorContext(ctx, "send", "message_id", i.Message.ID, "org_id", i.Message.Tenant.OrganisationID, "err", err)
 				mu.Lock()
 				failed = err
 				mu.Unlock()
 			}
+			return true
 		})
 		if failed != nil {
 			return 0, failed

@@ -102,8 +102,9 @@ func (p *Pipeline) levelOf(err error, level slog.Level) slog.Level {
 	return level
 }
 
-// eachConversation calls f for every key's items, in order within a key, several keys at once.
-func eachConversation[T any](ctx context.Context, items []T, key func(T) string, f func(context.Context, T)) {
+// eachConversation calls f for every key's items, in order within a key until f says that it goes no further, several keys
+// at once.
+func eachConversation[T any](ctx context.Context, items []T, key func(T) string, f func(context.Context, T) (further bool)) {
 	byKey := map[string][]T{}
 	var order []string
 	for _, it := range items {
@@ -118,8 +119,8 @@ func eachConversation[T any](ctx context.Context, items []T, key func(T) string,
 	for _, k := range order {
 		g.Go(func() error {
 			for _, it := range byKey[k] {
-				if ctx.Err() == nil {
-					f(ctx, it)
+				if ctx.Err() != nil || !f(ctx, it) {
+					break
 				}
 			}
 			return nil
