@@ -2,13 +2,18 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
 )
+
+// beatGather is how long heartbeats that are due wait for others: a question to the bus for each would cost more than
+// all the rest of a heartbeat.
+const beatGather = 50 * time.Millisecond
 
 // beats collects the connections whose heartbeat is due, so that many share one question to the bus.
 type beats struct {
@@ -54,6 +59,7 @@ func (h *Hub) beatLoop() {
 		case <-h.base.Done():
 			return
 		case <-h.beats.wake:
+			wait(h.base, min(beatGather, h.opts.Heartbeat/200))
 		case <-tick.C:
 		}
 		due, late := h.beats.take()
@@ -120,22 +126,37 @@ func (h *Hub) beat(due, late []*Conn) {
 // heard is a granted topic of a connection, and the epoch that the client was told.
 type heard struct{ topic, epoch string }
 
+// heartbeat makes the message with wire.HeartbeatData. It is written by hand because idle connections cost little else.
 func heartbeat(topics []heard, known map[string]Position, now time.Time) *message {
-	d := wire.HeartbeatData{Offsets: make(map[string]int64, len(topics))}
+	b := append(make([]byte, 0, 64*(1+len(topics))), `{"offsets":{`...)
+	b = appendEach(b, topics, known, func(heard, Position) bool { return true }, func(b []byte, p Position) []byte {
+		return strconv.AppendInt(b, p.Offset, 10)
+	})
+	b = append(b, '}')
+	other := func(t heard, p Position) bool { return p.Epoch != t.epoch }
+	if slices.ContainsFunc(topics, func(t heard) bool { p, ok := known[t.topic]; return ok && other(t, p) }) {
+		b = append(b, `,"epochs":{`...)
+		b = appendEach(b, topics, known, other, func(b []byte, p Position) []byte { return appendString(b, p.Epoch) })
+		b = append(b, '}')
+	}
+	m, _ := encodeEvent("", Entry{Type: wire.Heartbeat, At: omni.MillisOf(now), Data: append(b, '}')}) // fails for no such data
+	return m
+}
+
+// appendEach appends the members of a JSON object: for each topic whose position is known, and that counts, its value.
+func appendEach(b []byte, topics []heard, known map[string]Position, counts func(heard, Position) bool, value func([]byte, Position) []byte) []byte {
+	begun := len(b)
 	for _, t := range topics {
 		p, ok := known[t.topic]
-		if !ok {
+		if !ok || !counts(t, p) {
 			continue
 		}
-		d.Offsets[t.topic] = p.Offset
-		if p.Epoch != t.epoch {
-			if d.Epochs == nil {
-				d.Epochs = map[string]string{}
-			}
-			d.Epochs[t.topic] = p.Epoch
+		if len(b) > begun {
+			b = append(b, ',')
 		}
+		b = appendString(b, t.topic)
+		b = append(b, ':')
+		b = value(b, p)
 	}
-	raw, _ := json.Marshal(d) // maps of strings and numbers
-	m, _ := encodeEvent("", Entry{Type: wire.Heartbeat, At: omni.MillisOf(now), Data: raw})
-	return m
+	return b
 }
