@@ -118,10 +118,9 @@ func eachConversation[T any](ctx context.Context, items []T, key func(T) string,
 	g.SetLimit(8)
 	for _, k := range order {
 		g.Go(func() error {
+			further := true
 			for _, it := range byKey[k] {
-				if ctx.Err() != nil || !f(ctx, it) {
-					break
-				}
+				further = further && ctx.Err() == nil && f(ctx, it)
 			}
 			return nil
 		})
