@@ -30,6 +30,7 @@ type Conn struct {
 	handler Handler
 	peer    Peer
 	owner   string // whose limit it counts against; guarded by hub.mu
+	org     string // the same, of the organisation
 	ws      *websocket.Conn
 	sock    *sock
 	flusher *flusher

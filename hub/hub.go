@@ -46,6 +46,7 @@ type Options struct {
 	MaxConnections int // in all; 0 means no limit
 	PerUser        int // of one user, or of one API key; 0 means 20
 	PerVisitor     int // of one visitor; 0 means 5
+	PerOrg         int // of one organisation, its visitors among them; 0 means 50,000
 	PerAddress     int // from one client address, logged in or not; 0 means 200
 
 	// A client that resumes gets at most so much; a topic that would need more is answered with wire.Reset.
@@ -90,6 +91,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.MessageBurst, 40)
 	orDefault(&o.PerUser, 20)
 	orDefault(&o.PerVisitor, 5)
+	orDefault(&o.PerOrg, 50_000)
 	orDefault(&o.PerAddress, 200)
 	orDefault(&o.ReplayEvents, 1000)
 	orDefault(&o.ReplayBytes, 1<<20)
@@ -197,6 +199,7 @@ type Hub struct {
 	open      map[*Conn]struct{}
 	addresses map[string]int
 	owners    map[string]int
+	orgs      map[string]int
 	recent    []recentControl
 	stopped   chan struct{}
 	stopErr   error
@@ -231,7 +234,7 @@ func New(bus Bus, o Options) (*Hub, error) {
 	}
 	h := &Hub{
 		bus: bus, opts: o, log: o.Logger, node: omni.NewID(), keys: omni.NewToken(5), seed: maphash.MakeSeed(),
-		open: map[*Conn]struct{}{}, addresses: map[string]int{}, owners: map[string]int{},
+		open: map[*Conn]struct{}{}, addresses: map[string]int{}, owners: map[string]int{}, orgs: map[string]int{},
 		idle: map[*topic]struct{}{}, stopped: make(chan struct{}),
 	}
 	for i := range h.shards {
@@ -462,6 +465,7 @@ func (h *Hub) unregister(c *Conn) {
 	delete(h.open, c)
 	release(h.addresses, c.peer.Address)
 	release(h.owners, c.owner)
+	release(h.orgs, c.org)
 }
 
 func release(counts map[string]int, key string) {
@@ -495,8 +499,12 @@ func (h *Hub) admit(c *Conn, p Principal, asked time.Time) error {
 	if h.owners[owner] >= limit {
 		return omni.Problemf(omni.ErrRateLimited, "too many connections: close another tab or program first")
 	}
+	if h.orgs[p.OrgID] >= h.opts.PerOrg {
+		return omni.Problemf(omni.ErrUnavailable, "too many connections of this organisation: try again later")
+	}
 	h.owners[owner]++
-	c.owner = owner
+	h.orgs[p.OrgID]++
+	c.owner, c.org = owner, p.OrgID
 	c.mu.Lock()
 	c.stale = stale
 	c.principal = p

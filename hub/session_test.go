@@ -198,6 +198,25 @@ func TestSec_S5_ConnectionsOfOneOwnerAreLimited(t *testing.T) {
 	n.connect(t, ana)
 }
 
+func TestSec_S5_ConnectionsOfOneOrganisationAreLimited(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, hub.Options{PerOrg: 2}, desk{})
+	first, _ := n.connect(t, agent("ana"))
+	n.connect(t, hub.Principal{OrgID: "o1", VisitorID: "v1", Role: omni.RoleVisitor})
+	c := n.dial(t)
+	c.send(wire.CmdConnect, wire.Connect{Ticket: ticket(agent("ben"))})
+	require.Equal(t, omni.CodeUnavailable, c.next().Error.Code)
+	code, _ := c.closed()
+	require.Equal(t, hub.CloseUnavailable, code, "it may come back")
+	other := agent("ben")
+	other.OrgID = "o2"
+	n.connect(t, other)
+
+	require.NoError(t, first.ws.Close(websocket.StatusNormalClosure, ""))
+	require.Eventually(t, func() bool { return n.Stats().Connections == 2 }, 5*time.Second, time.Millisecond)
+	n.connect(t, agent("ben"))
+}
+
 // Logout and removal reach open sockets on every node, of that organisation alone.
 func TestSec_S3_CloseAcrossNodes(t *testing.T) {
 	t.Parallel()
