@@ -144,7 +144,9 @@ func (p *Pipeline) keepLeases(ctx context.Context) {
 	t := time.NewTicker(p.o.LeaseTTL / 3)
 	defer t.Stop()
 	for {
-		p.renewLeases(ctx)
+		if ctx.Err() == nil {
+			p.renewLeases(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseWait)
@@ -170,6 +172,9 @@ func (p *Pipeline) giveBack(ctx context.Context, i int) {
 		return
 	}
 	if err := p.store.ReleaseLock(ctx, l); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return // on the way out, which tries again
+		}
 		p.log.Log(ctx, p.levelOf(err, slog.LevelWarn), "release lease", "err", err) // it is tried again, or it runs out
 		return
 	}
