@@ -182,6 +182,11 @@ func (p *Pipeline) fetch(ctx context.Context, t omni.Tenant, ch omni.DigitalChan
 	if err != nil {
 		return ref, err
 	}
+	if t := p.o.MediaHTTP.Timeout; t > 0 { // which would not tell whether it was in time that the body ended
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t)
+		defer cancel()
+	}
 	r, err := mediaRequest(ctx, a.Carrier, ref)
 	if err != nil {
 		return ref, err
@@ -195,7 +200,7 @@ func (p *Pipeline) fetch(ctx context.Context, t omni.Tenant, ch omni.DigitalChan
 		return ref, err
 	}
 
-	body := &source{r: resp.Body}
+	body := &source{ctx: ctx, r: resp.Body}
 	head := make([]byte, fileHead)
 	n, _ := io.ReadFull(body, head) // a short file is no error
 	if body.err != nil {
@@ -217,8 +222,10 @@ func (p *Pipeline) fetch(ctx context.Context, t omni.Tenant, ch omni.DigitalChan
 	return found, nil
 }
 
-// source remembers why a body ended early, which is the sender's doing and not ours.
+// source remembers why a body ended early, which is the sender's doing and not ours. A server that notices that it is given
+// up may still end what it has begun as if that were all: it is not, whatever the body says after the time is over.
 type source struct {
+	ctx context.Context //nolint:containedctx // of the request whose answer this is
 	r   io.Reader
 	err error
 }
@@ -226,6 +233,9 @@ type source struct {
 // Read implements io.Reader.
 func (s *source) Read(b []byte) (int, error) {
 	n, err := s.r.Read(b)
+	if late := s.ctx.Err(); err != nil && late != nil {
+		err = late
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}

@@ -50,16 +50,22 @@ func (p *Pipeline) AddNote(ctx context.Context, a Actor, c wire.AddNote) (n omni
 		ID: c.ClientID, Tenant: a.Tenant, InteractionID: it.ID, Body: c.Body, Mentions: mentions, Version: 1, CreatedAt: p.millis(),
 		SchemaVersion: omni.CurrentSchema,
 	}
-	err = p.store.Notes().Create(ctx, a.Tenant, n)
-	if errors.Is(err, omni.ErrConflict) {
-		have, err := p.store.Notes().Get(ctx, a.Tenant, n.ID)
-		if err == nil && have.InteractionID == it.ID && have.Tenant.UserID == a.Tenant.UserID {
-			return have, false, nil
+	defer p.order.lock("note", n.ID)()
+	have, err := p.store.Notes().Get(ctx, a.Tenant, n.ID) // creating the very same again would be no error
+	if errors.Is(err, omni.ErrNotFound) {
+		err = p.store.Notes().Create(ctx, a.Tenant, n)
+		if created = err == nil; errors.Is(err, omni.ErrConflict) { // another node was quicker, or it is another organisation's
+			have, err = p.store.Notes().Get(ctx, a.Tenant, n.ID)
 		}
-		return omni.Note{}, false, fieldProblem("clientId", "is that of another note")
 	}
-	if err != nil {
+	switch {
+	case created:
+	case err != nil && !errors.Is(err, omni.ErrNotFound):
 		return omni.Note{}, false, fmt.Errorf("create note: %w", err)
+	case err == nil && have.InteractionID == it.ID && have.Tenant.UserID == a.Tenant.UserID:
+		return have, false, nil
+	default:
+		return omni.Note{}, false, fieldProblem("clientId", "is that of another note")
 	}
 	view, home := wire.NewNote(n), p.homeTopic(ctx, it)
 	p.publish(ctx, home, wire.NoteCreated, view)
