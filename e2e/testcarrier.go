@@ -12,16 +12,23 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"omniservice/omni"
 )
 
 // Event is what the Test carrier's webhooks hold.
 type Event struct {
-	Kind     string `json:"kind"` // message or status
-	ID       string `json:"id"`
-	From     string `json:"from"`
-	To       string `json:"to"`
-	Text     string `json:"text,omitempty"`
-	Fragment *Part  `json:"fragment,omitempty"`
+	Kind      string      `json:"kind"` // message, status or reaction
+	ID        string      `json:"id"`
+	Channel   string      `json:"channel,omitempty"` // SMS if left out
+	From      string      `json:"from"`
+	To        string      `json:"to"`
+	Text      string      `json:"text,omitempty"`
+	Fragment  *Part       `json:"fragment,omitempty"`
+	ReplyTo   string      `json:"replyTo,omitempty"`   // the carrier's id of a message
+	MessageID string      `json:"messageId,omitempty"` // ours
+	Reaction  string      `json:"reaction,omitempty"`
+	At        omni.Millis `json:"at,omitempty"`
 }
 
 // Part says which part of a longer text an event is.

@@ -2,6 +2,9 @@ package omni
 
 import "unicode/utf8"
 
+// MaxEmoji is how many bytes a reaction has at most.
+const MaxEmoji = 64
+
 // Reaction is an emoji that somebody put on a message: one for each message and sender.
 type Reaction struct {
 	Tenant        Tenant        `json:"tenant"        bson:"tenant"`
@@ -20,7 +23,7 @@ func (r Reaction) Validate() error {
 	bad.require(ValidID(r.MessageID), "messageId", "must be an id")
 	bad.require(r.SenderType.Valid(), "senderType", "must be CONTACT or USER")
 	bad.require(ValidID(r.SenderID), "senderId", "must be an id")
-	bad.require(len(r.Emoji) <= 64 && utf8.ValidString(r.Emoji), "emoji", "must be at most 64 bytes of UTF-8")
+	bad.require(len(r.Emoji) <= MaxEmoji && utf8.ValidString(r.Emoji), "emoji", "must be at most 64 bytes of UTF-8")
 	bad.require(r.At > 0, "at", "is required")
 	bad.nest("schemaVersion", r.SchemaVersion.Validate())
 	return bad.err("reaction")

@@ -58,15 +58,19 @@ func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.
 	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
 }
 
-// conversations cuts a webhook's events into a record for each conversation, in order.
+// conversations cuts a webhook's events into a record for each conversation, in order. A reaction has a record of its own,
+// because it may have to wait for its message, and nothing else has to wait with it.
 func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
 	var records []store.InboxRecord
 	byKey := map[string]int{}
 	for _, e := range events {
+		alone := e.Kind == omni.EventReaction
 		i, ok := byKey[e.Contact()]
-		if !ok {
+		if !ok || alone {
 			i = len(records)
-			byKey[e.Contact()] = i
+			if !alone {
+				byKey[e.Contact()] = i
+			}
 			rec := base
 			rec.ID = omni.NewID()
 			rec.Partition = store.InboxPartition(base.AccountID, e.Contact())
@@ -184,7 +188,7 @@ func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 // waitError asks for the same record again at a moment, without counting a failure.
 type waitError struct{ until omni.Millis }
 
-func (*waitError) Error() string { return "wait for the rest" }
+func (*waitError) Error() string { return "wait for what is to come" }
 
 // processEvents turns a panic into an error, so that one webhook cannot stop the others.
 func (p *Pipeline) processEvents(ctx context.Context, r *store.InboxRecord) (err error) {
@@ -213,11 +217,33 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.message(ctx, r, e)
 	case omni.EventStatus:
 		return p.status(ctx, r, e)
+	case omni.EventReaction:
+		return p.reaction(ctx, r, e)
 	default:
-		aside := *r
-		aside.ID = omni.NewID()
-		return p.setAside(ctx, aside, store.SetAsideUnknown, string(e.Kind))
+		return p.unknown(ctx, r, e)
 	}
+}
+
+// unknown sets an event aside that nothing can be made of.
+func (p *Pipeline) unknown(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+	aside := *r
+	aside.ID = omni.NewID()
+	return p.setAside(ctx, aside, store.SetAsideUnknown, string(e.Kind))
+}
+
+// channelOf finds the channel that a contact's event came in by. What came to an address that is nobody's is set aside: then
+// ok is false.
+func (p *Pipeline) channelOf(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) (ch omni.DigitalChannel, ok bool, err error) {
+	ch, err = p.channelByAddress(ctx, r.Tenant, r.AccountID, e.ChannelType.Family(), e.To)
+	if !errors.Is(err, omni.ErrNotFound) {
+		return ch, err == nil, err
+	}
+	aside := *r
+	aside.ID, aside.Events = omni.NewID(), []omni.CarrierChannelEvent{e}
+	if p.o.Metrics.Webhook != nil {
+		p.o.Metrics.Webhook(r.Carrier, carriers.DiscardDigitalChannelNotFound, carriers.TypeMessage)
+	}
+	return ch, false, p.setAside(ctx, aside, store.SetAsideChannelNotFound, string(e.ChannelType))
 }
 
 // message stores and announces one inbound message.
@@ -226,16 +252,8 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	var steps stepList
 	steps.begin(p.now)
 
-	ch, err := p.channelByAddress(ctx, t, r.AccountID, e.ChannelType.Family(), e.To)
-	if errors.Is(err, omni.ErrNotFound) {
-		aside := *r
-		aside.ID, aside.Events = omni.NewID(), []omni.CarrierChannelEvent{e}
-		if p.o.Metrics.Webhook != nil {
-			p.o.Metrics.Webhook(r.Carrier, carriers.DiscardDigitalChannelNotFound, carriers.TypeMessage)
-		}
-		return p.setAside(ctx, aside, store.SetAsideChannelNotFound, string(e.ChannelType))
-	}
-	if err != nil {
+	ch, ok, err := p.channelOf(ctx, r, e)
+	if err != nil || !ok {
 		return err
 	}
 	steps.done("channel", "received on "+string(e.ChannelType))

@@ -149,6 +149,10 @@ func (p *Pipeline) fetchItem(ctx context.Context, it store.MediaItem) error {
 	}
 
 	defer p.order.lock(ch.CarrierAccountID, m.From.Address)()
+	reactions, err := p.store.Reactions(ctx, m.Tenant, m.ID)
+	if err != nil {
+		return fmt.Errorf("reactions to message %s: %w", m.ID, err)
+	}
 	m, err = p.store.SetMedia(ctx, m.Tenant, m.ID, it.Index, ref, again)
 	switch {
 	case errors.Is(err, omni.ErrConflict) || errors.Is(err, omni.ErrNotFound):
@@ -165,6 +169,7 @@ func (p *Pipeline) fetchItem(ctx context.Context, it store.MediaItem) error {
 		typ = wire.MediaFailed
 	}
 	home, view := p.homeTopic(ctx, i), wire.NewMessage(m)
+	view.Reactions = wire.NewReactions(reactions)[m.ID]
 	p.publish(ctx, home, typ, wire.FileChange{
 		MessageID: m.ID, InteractionID: m.InteractionID, Index: it.Index, File: view.Payload.Files[it.Index],
 	})

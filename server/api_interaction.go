@@ -311,8 +311,12 @@ func (s *Server) listMessages(ctx context.Context, p auth.Principal, in *message
 		return nil, err
 	}
 	ascending(ms)
+	items, err := s.newMessages(ctx, p.Tenant, ms)
+	if err != nil {
+		return nil, err
+	}
 	return &plain[MessageListBody]{Body: MessageListBody{
-		Items: newList(ms, "", s.newMessage).Body.Items, HasMore: hasMore(ms, in.After.Given, i.LastSequence), Topics: topics,
+		Items: items, HasMore: hasMore(ms, in.After.Given, i.LastSequence), Topics: topics,
 	}}, nil
 }
 

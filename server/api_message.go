@@ -94,7 +94,11 @@ func (s *Server) apiMessages() {
 		if err != nil {
 			return nil, err
 		}
-		return &plain[wire.Message]{Body: s.newMessage(m)}, nil
+		views, err := s.newMessages(ctx, p.Tenant, []omni.ServiceMessage{m})
+		if err != nil {
+			return nil, err
+		}
+		return &plain[wire.Message]{Body: views[0]}, nil
 	})
 	register(s, endpoint{
 		id: "message-get", method: http.MethodGet, path: "/api/v1/messages/{id}", tag: "messages",
@@ -104,7 +108,11 @@ func (s *Server) apiMessages() {
 		if err != nil {
 			return nil, err
 		}
-		b := MessageBody{Message: s.newMessage(m), StatusHistory: []StatusBody{}, WorkflowSteps: []WorkflowStepBody{}}
+		views, err := s.newMessages(ctx, p.Tenant, []omni.ServiceMessage{m})
+		if err != nil {
+			return nil, err
+		}
+		b := MessageBody{Message: views[0], StatusHistory: []StatusBody{}, WorkflowSteps: []WorkflowStepBody{}}
 		for _, st := range m.StatusHistory {
 			b.StatusHistory = append(b.StatusHistory, StatusBody{Status: st.Status, At: st.ReceivedAt, ErrorCode: st.ErrorCode, Reason: st.Reason})
 		}

@@ -82,9 +82,17 @@ func (s *Server) apiSearch() {
 		if err != nil {
 			return nil, err
 		}
+		found := make([]omni.ServiceMessage, 0, len(l.Items))
 		for _, h := range l.Items {
+			found = append(found, h.Message)
+		}
+		messages, err := s.newMessages(ctx, p.Tenant, found)
+		if err != nil {
+			return nil, err
+		}
+		for n, h := range l.Items {
 			b.Messages = append(b.Messages, MessageHitBody{
-				Message: s.newMessage(h.Message), Interaction: wire.NewInteraction(h.Interaction), Snippet: snippetParts(h.Snippet),
+				Message: messages[n], Interaction: wire.NewInteraction(h.Interaction), Snippet: snippetParts(h.Snippet),
 			})
 		}
 		b.Next = l.Next

@@ -58,9 +58,13 @@ func (s *Server) sync(ctx context.Context, p auth.Principal, in *syncInput) (*pl
 	if err != nil {
 		return nil, err
 	}
+	messages, err := s.newMessages(ctx, p.Tenant, c.Messages)
+	if err != nil {
+		return nil, err
+	}
 	b := SyncBody{
 		State: wire.Recovered, Next: c.Next, More: c.More, Topics: topics,
-		Interactions: newList(c.Interactions, "", wire.NewInteraction).Body.Items, Messages: newList(c.Messages, "", s.newMessage).Body.Items,
+		Interactions: newList(c.Interactions, "", wire.NewInteraction).Body.Items, Messages: messages,
 	}
 	if c.Reset {
 		b.State = wire.Reset

@@ -82,6 +82,26 @@ func (s *Server) newMessage(m omni.ServiceMessage) wire.Message {
 	return v
 }
 
+// newMessages is newMessage for a page of them, with the reactions to them.
+func (s *Server) newMessages(ctx context.Context, t omni.Tenant, ms []omni.ServiceMessage) ([]wire.Message, error) {
+	ids := make([]string, 0, len(ms))
+	for _, m := range ms {
+		ids = append(ids, m.ID)
+	}
+	all, err := s.d.Store.Reactions(ctx, t, ids...)
+	if err != nil {
+		return nil, err
+	}
+	reactions := wire.NewReactions(all)
+	views := make([]wire.Message, 0, len(ms))
+	for _, m := range ms {
+		v := s.newMessage(m)
+		v.Reactions = reactions[m.ID]
+		views = append(views, v)
+	}
+	return views, nil
+}
+
 // linkMAC signs a link: it is good for one file of one organisation, until it expires. Ids hold no spaces.
 func linkMAC(key []byte, organisation, message, file string, expires int64) []byte {
 	h := hmac.New(sha256.New, key)

@@ -40,7 +40,8 @@ type ExternalIDs interface {
 type Reactions interface {
 	// SetReaction makes r the reaction of its sender to its message, unless a later one (by At) is there; without an emoji
 	// it takes the reaction away, and is remembered so that an older one that comes late does not bring it back. changed
-	// tells whether anything else is shown than before. A message that is not there is omni.ErrNotFound.
+	// tells whether anything else is shown than before: then the message has changed, for Changes. A message that is not
+	// there is omni.ErrNotFound.
 	SetReaction(ctx context.Context, t omni.Tenant, r omni.Reaction) (changed bool, err error)
 	// Reactions gives the reactions to messages, oldest first, without those that were taken away. More than MaxPage messages
 	// are omni.ErrInvalid.

@@ -310,6 +310,7 @@ type SetAsideReason string
 const (
 	SetAsidePoison          SetAsideReason = "poison"            // failed 5 times
 	SetAsideChannelNotFound SetAsideReason = "channel_not_found" // no channel of ours has that address
+	SetAsideMessageNotFound SetAsideReason = "message_not_found" // a reaction to a message that its sender has not with us
 	SetAsideUnknown         SetAsideReason = "unknown"           // a kind of event that we do not know
 )
 

@@ -21,10 +21,13 @@
 //	   "fragment": {"reference": "77", "index": 1, "total": 3},
 //	   "profileName": "Ana", "replyTo": "out-1", "buttonPayload": "yes", "optOut": "STOP"},
 //	  {"kind": "status", "id": "out-1", "messageId": "<our id of the message>", "channel": "SMS",
-//	   "from": "+15005550006", "to": "+14155550123", "status": "delivered", "errorCode": "", "at": 1795435200000}
+//	   "from": "+15005550006", "to": "+14155550123", "status": "delivered", "errorCode": "", "at": 1795435200000},
+//	  {"kind": "reaction", "id": "re-1", "replyTo": "out-1", "messageId": "<our id of the message>", "channel": "WhatsApp",
+//	   "from": "+14155550123", "to": "+15005550006", "reaction": "👍", "at": 1795435200000}
 //	]}
 //
-// channel is SMS, MMS or WhatsApp. A message needs id, from and to; a status needs id or messageId, and status. Times
+// channel is SMS, MMS or WhatsApp. A message needs id, from and to; a status needs id or messageId, and status;
+// a reaction needs id, from, to, and replyTo or messageId, and without an emoji takes back what was there. Times
 // are milliseconds since 1970. What is not in use may be left out; kinds, channels and statuses that are not known are
 // acknowledged and change nothing. Simulate and Client make such webhooks.
 package testcarrier

@@ -23,7 +23,7 @@ type Body struct {
 
 // Event is one event of a webhook. The package's comment says what each kind needs.
 type Event struct {
-	Kind          string      `json:"kind"` // message or status
+	Kind          string      `json:"kind"` // message, status or reaction
 	ID            string      `json:"id,omitempty"`
 	Channel       string      `json:"channel,omitempty"` // SMS, MMS or WhatsApp
 	From          string      `json:"from,omitempty"`
@@ -35,7 +35,8 @@ type Event struct {
 	ReplyTo       string      `json:"replyTo,omitempty"`
 	ButtonPayload string      `json:"buttonPayload,omitempty"`
 	OptOut        string      `json:"optOut,omitempty"`
-	MessageID     string      `json:"messageId,omitempty"` // of a status: our id
+	Reaction      string      `json:"reaction,omitempty"`  // an emoji; of a reaction, "" takes it away
+	MessageID     string      `json:"messageId,omitempty"` // of a status or a reaction: our id of the message
 	Status        string      `json:"status,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`
 	At            omni.Millis `json:"at,omitempty"`
@@ -174,6 +175,8 @@ func add(p *carriers.Parsed, in Event) error {
 		return addMessage(p, e, in)
 	case "status":
 		return addStatus(p, e, in)
+	case "reaction":
+		return addReaction(p, e, in)
 	default:
 		p.Ignored = append(p.Ignored, carriers.Ignore(carriers.UnknownEvent, in.Kind))
 		return nil
@@ -251,6 +254,30 @@ func addStatus(p *carriers.Parsed, e omni.CarrierChannelEvent, in Event) error {
 	}
 	e.Kind, e.Direction, e.Status = omni.EventStatus, omni.Outbound, status
 	setFailure(&e, carriers.Ignore("", in.ErrorCode).Value)
+	p.Events = append(p.Events, e)
+	return nil
+}
+
+func addReaction(p *carriers.Parsed, e omni.CarrierChannelEvent, in Event) error {
+	var err error
+	if e.CarrierMessageID, err = carriers.ID("id", in.ID); err != nil {
+		return err
+	}
+	if e.From == "" {
+		return carriers.Missing("from")
+	}
+	if e.To == "" {
+		return carriers.Missing("to")
+	}
+	if omni.ValidID(in.MessageID) {
+		e.ClientReference = in.MessageID
+	}
+	if in.ReplyTo != "" || e.ClientReference == "" {
+		if e.ReplyTo, err = carriers.ID("replyTo", in.ReplyTo); err != nil {
+			return err
+		}
+	}
+	e.Kind, e.Direction, e.Reaction = omni.EventReaction, omni.Inbound, omni.CleanText(in.Reaction)
 	p.Events = append(p.Events, e)
 	return nil
 }

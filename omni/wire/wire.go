@@ -17,6 +17,7 @@ const (
 	MessageCreated      = "message.created"      // data: Message
 	MessageStatus       = "message.status"       // data: StatusChange
 	MessageUpdated      = "message.updated"      // data: Message
+	MessageReaction     = "message.reaction"     // data: ReactionChange
 	MediaReady          = "media.ready"          // data: FileChange; a message.updated with the whole message follows
 	MediaFailed         = "media.failed"         // data: FileChange; the same
 	InteractionCreated  = "interaction.created"  // data: Interaction
@@ -354,6 +355,24 @@ type Message struct {
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
 	At            omni.Millis      `json:"at"`                  // when the gateway got it
+	Reactions     []Reaction       `json:"reactions,omitempty"` // oldest first; in what REST reads and in message.updated
+}
+
+// Reaction is an emoji on a message. A sender has one on a message: of two the later counts, by At.
+type Reaction struct {
+	SenderType omni.SenderType `json:"senderType"`
+	SenderID   string          `json:"senderId"` // a contact's identity, or a user
+	Emoji      string          `json:"emoji"`    // text from outside; in message.reaction "" says that it was taken away
+	At         omni.Millis     `json:"at"`
+}
+
+// NewReactions makes the clients' view of reactions, by the message that they are to.
+func NewReactions(rs []omni.Reaction) map[string][]Reaction {
+	views := make(map[string][]Reaction, len(rs))
+	for _, r := range rs {
+		views[r.MessageID] = append(views[r.MessageID], Reaction{SenderType: r.SenderType, SenderID: r.SenderID, Emoji: r.Emoji, At: r.At})
+	}
+	return views
 }
 
 // VisitorMessage is a message as a website visitor sees it.
@@ -427,6 +446,13 @@ type StatusChange struct {
 	Reason        omni.Reason `json:"reason,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`
 	ErrorText     string      `json:"errorText,omitempty"`
+}
+
+// ReactionChange is the data of message.reaction. Who knows a later reaction of the same sender to the message keeps it.
+type ReactionChange struct {
+	MessageID     string   `json:"messageId"`
+	InteractionID string   `json:"interactionId"`
+	Reaction      Reaction `json:"reaction"`
 }
 
 // Interaction is a conversation as clients see it.

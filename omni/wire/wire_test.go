@@ -66,6 +66,10 @@ func TestMessageIsSmallOnTheWire(t *testing.T) {
 		{"a delivery", wire.MessageStatus, omni.GroupTopic(id1), wire.StatusChange{
 			MessageID: id1, InteractionID: id1, Status: omni.StatusDelivered, At: at,
 		}, 400},
+		{"the longest emoji", wire.MessageReaction, omni.GroupTopic(id1), wire.ReactionChange{
+			MessageID: id1, InteractionID: id1,
+			Reaction: wire.Reaction{SenderType: omni.SenderContact, SenderID: id1, Emoji: "👩🏿‍❤️‍💋‍👩🏽", At: at},
+		}, 400},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,7 +170,11 @@ func TestViewsFillEveryField(t *testing.T) {
 	m.StatusHistory = []omni.DeliveryStatus{{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}}}
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
-	for _, view := range []any{wire.NewMessage(m), wire.NewMessage(m).Payload, wire.NewInteraction(i)} {
+	message := wire.NewMessage(m)
+	message.Reactions = wire.NewReactions([]omni.Reaction{{MessageID: m.ID}})[m.ID] // stored beside it
+	var r omni.Reaction
+	fill(reflect.ValueOf(&r).Elem(), "reaction")
+	for _, view := range []any{message, message.Payload, wire.NewReactions([]omni.Reaction{r})[r.MessageID][0], wire.NewInteraction(i)} {
 		v := reflect.ValueOf(view)
 		for n := range v.NumField() {
 			require.False(t, v.Field(n).IsZero(), "%T.%s", view, v.Type().Field(n).Name)

@@ -277,10 +277,10 @@ func (s *Store) SetReaction(ctx context.Context, t omni.Tenant, r omni.Reaction)
 			err := c.FindOneAndReplace(ctx, with(d.bySender(), bson.E{Key: "at", Value: bson.D{{Key: "$lte", Value: r.At}}}), d,
 				options.FindOneAndReplace().SetReturnDocument(options.Before)).Decode(&had)
 			if !isNone(err) {
-				return had.Emoji != r.Emoji, err
+				return had.Emoji != r.Emoji, s.reacted(ctx, t, r.MessageID, err)
 			}
 			if _, err = c.InsertOne(ctx, d); !mongo.IsDuplicateKeyError(err) {
-				return r.Emoji != "", err
+				return r.Emoji != "", s.reacted(ctx, t, r.MessageID, err)
 			}
 			later, err := one[omni.Reaction](ctx, c, d.bySender())
 			if err == nil && later.At > r.At || err != nil && !isNone(err) {
@@ -293,6 +293,16 @@ func (s *Store) SetReaction(ctx context.Context, t omni.Tenant, r omni.Reaction)
 		return false, fmt.Errorf("set reaction to %s: %w", r.MessageID, err)
 	}
 	return changed, nil
+}
+
+// reacted marks a message as changed once a reaction to it is stored. It does so too when the same reaction is stored again:
+// the first time may have ended in between.
+func (s *Store) reacted(ctx context.Context, t omni.Tenant, messageID string, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = s.coll(collMessages).UpdateOne(ctx, named(t, messageID), set(news()))
+	return err
 }
 
 // Reactions implements store.Store.

@@ -31,7 +31,11 @@ func (s *Store) SetReaction(ctx context.Context, t omni.Tenant, r omni.Reaction)
 			return false, nil
 		}
 		_, err = c.exec(ctx, sqlReactionPut, t.OrganisationID, r.MessageID, string(r.SenderType), r.SenderID, r.Emoji, int64(r.At), doc)
-		return have.Emoji != r.Emoji, err
+		if err != nil || have.Emoji == r.Emoji {
+			return false, err
+		}
+		_, err = c.exec(ctx, sqlReactionTold, r.MessageID, t.OrganisationID)
+		return true, err
 	})
 	if err != nil {
 		return false, fmt.Errorf("set reaction to %s: %w", r.MessageID, err)

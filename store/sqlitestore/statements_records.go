@@ -10,6 +10,7 @@ const (
 	sqlMessageExists
 	sqlReaction
 	sqlReactionPut
+	sqlReactionTold
 	sqlReactions
 	sqlDeliveryPut
 	sqlDelivery
@@ -43,6 +44,7 @@ func withRecords(all [stmtCount]string) [stmtCount]string {
 	all[sqlReactionPut] = `INSERT INTO reactions (org, message_id, sender_type, sender_id, emoji, at, doc)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (org, message_id, sender_type, sender_id)
 		DO UPDATE SET emoji = excluded.emoji, at = excluded.at, doc = excluded.doc`
+	all[sqlReactionTold] = `UPDATE messages SET changed = changed WHERE id = ?1 AND org = ?2` // its trigger gives it a number
 	all[sqlReactions] = `SELECT doc FROM reactions WHERE org = ?1 AND message_id IN (SELECT value FROM json_each(?2)) AND emoji <> ''
 		ORDER BY at, message_id, sender_type, sender_id`
 

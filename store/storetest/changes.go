@@ -121,6 +121,14 @@ func changesAreTold(t *testing.T, s store.Store) {
 			_, err := s.SetMedia(ctx, w.tenant, picture.ID, 0, ref, 0)
 			return err
 		}, "", []string{picture.ID}},
+		{"a reaction", func() error {
+			_, err := s.SetReaction(ctx, w.tenant, w.reaction(out.ID, "👍", base+65))
+			return err
+		}, "", []string{out.ID}},
+		{"a reaction that is taken away", func() error {
+			_, err := s.SetReaction(ctx, w.tenant, w.reaction(out.ID, "", base+66))
+			return err
+		}, "", []string{out.ID}},
 		{"agents' reading", func() error {
 			_, _, err := s.MarkRead(ctx, w.tenant, talk.ID, omni.SenderUser, in.Sequence)
 			return err

@@ -1478,6 +1478,7 @@ export interface components {
             id: string;
             interactionId: string;
             payload: components["schemas"]["Payload"];
+            reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
             replyTo?: string;
             /** Format: int64 */
@@ -1657,6 +1658,13 @@ export interface components {
             location: string;
             message: string;
         };
+        Reaction: {
+            /** Format: int64 */
+            at: number;
+            emoji: string;
+            senderId: string;
+            senderType: string;
+        };
         ReadInputBody: {
             /** Format: int64 */
             seq: number;
@@ -1717,7 +1725,7 @@ export interface components {
             /** Format: int64 */
             expiresAt: number;
             /** @enum {string} */
-            reason: "poison" | "channel_not_found" | "unknown";
+            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown";
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
