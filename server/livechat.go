@@ -82,6 +82,15 @@ type visitorMessageInput struct {
 	}
 }
 
+type visitorInput struct {
+	Body struct {
+		Name  string `json:"name,omitempty" maxLength:"800"`
+		Email string `json:"email,omitempty" maxLength:"254"`
+		Phone string `json:"phone,omitempty" maxLength:"100"`
+		Page  string `json:"page,omitempty" maxLength:"4096" doc:"Address of the page that the visitor is on; its query is not kept"`
+	}
+}
+
 type visitorSentOutput struct {
 	Status int
 	Body   wire.VisitorMessage
@@ -122,6 +131,22 @@ func (s *Server) apiLiveChat() {
 	}, func(ctx context.Context, p auth.Principal, _ *noInput) (*noOutput, error) {
 		return nil, s.d.Pipeline.VisitorEnd(ctx, *p.Visitor)
 	})
+	register(s, endpoint{
+		id: "livechat-visitor", method: http.MethodPatch, path: "/livechat/v1/visitor", tag: "livechat", status: http.StatusNoContent,
+		summary: "Say something of oneself as a visitor; nobody vouches for it, and agents see that", sample: `{"name":"Ana"}`,
+	}, func(ctx context.Context, p auth.Principal, in *visitorInput) (*noOutput, error) {
+		return nil, s.updateVisitor(ctx, *p.Visitor, wire.UpdateVisitor(in.Body))
+	})
+}
+
+// visitorUpdates is how often a visitor may say something of themselves: all agents of the organisation hear of it.
+var visitorUpdates = Rate{PerSecond: 0.2, Burst: 20}
+
+func (s *Server) updateVisitor(ctx context.Context, v omni.Visitor, c wire.UpdateVisitor) error {
+	if wait, ok := s.visitorUpdates.allow(v.ID); !ok {
+		return tooMany(wait)
+	}
+	return s.d.Pipeline.VisitorUpdate(ctx, v, c)
 }
 
 // visitor is who a visitor's token names.

@@ -49,6 +49,7 @@ var Commands = []CommandSpec{
 	{Type: CmdNoteAdd, About: "Adds a note that agents alone see. The same clientId again answers the same note", Data: AddNote{}, Answer: Note{}},
 	{Type: CmdDraftSave, About: "Keeps what a user has begun to write", Data: SaveDraft{}, Answer: Draft{}},
 	{Type: CmdConversationEnd, About: "Ends a visitor's own conversation", Data: Nothing{}, Visitors: Nothing{}, NoAgents: true},
+	{Type: CmdVisitorUpdate, About: "Tells agents what a visitor says of themselves. Nobody vouches for it, and it replaces nothing but what the visitor said before", Data: UpdateVisitor{}, Visitors: Nothing{}, NoAgents: true},
 }
 
 // Events are all events.

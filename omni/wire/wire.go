@@ -61,6 +61,7 @@ const (
 	CmdInteractionResolve   = "interaction.resolve"
 	CmdInteractionReopen    = "interaction.reopen"
 	CmdConversationEnd      = "conversation.end" // a visitor's
+	CmdVisitorUpdate        = "visitor.update"   // the same
 	CmdInteractionMove      = "interaction.move"
 	CmdInteractionSnooze    = "interaction.snooze"
 	CmdInteractionLabel     = "interaction.label"
@@ -507,6 +508,14 @@ type ContactChange struct {
 	Labels     *[]string          `json:"labels,omitempty"`     // all of them
 	Attributes *map[string]string `json:"attributes,omitempty"` // all of them
 	By         string             `json:"by,omitempty"`         // user id
+}
+
+// UpdateVisitor is the data of visitor.update: what a visitor says of themselves. What is empty stays as it is.
+type UpdateVisitor struct {
+	Name  string `json:"name,omitempty"`
+	Email string `json:"email,omitempty"`
+	Phone string `json:"phone,omitempty"`
+	Page  string `json:"page,omitempty"` // address of the page that they are on
 }
 
 // ConsentChange is the data of consent.changed.

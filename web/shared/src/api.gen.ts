@@ -907,6 +907,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/livechat/v1/visitor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Say something of oneself as a visitor; nobody vouches for it, and agents see that */
+        patch: operations["livechat-visitor"];
+        trace?: never;
+    };
     "/livechat/v1/widgets/{publicId}": {
         parameters: {
             query?: never;
@@ -1800,6 +1817,13 @@ export interface components {
             password?: string;
             /** @enum {string} */
             role: "admin" | "supervisor" | "agent";
+        };
+        VisitorInputBody: {
+            email?: string;
+            name?: string;
+            /** @description Address of the page that the visitor is on; its query is not kept */
+            page?: string;
+            phone?: string;
         };
         VisitorMessage: {
             /** Format: int64 */
@@ -4279,6 +4303,37 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["VisitorSessionBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "livechat-visitor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VisitorInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
