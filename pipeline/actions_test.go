@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -225,6 +226,42 @@ func TestVisitorSaysWhoTheyAre(t *testing.T) {
 	stranger := v
 	stranger.OrganisationID = omni.NewID()
 	require.Error(t, s.VisitorUpdate(t.Context(), stranger, all), "another organisation's")
+}
+
+func TestStaffed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	lead := omni.User{
+		ID: omni.NewID(), OrganisationID: s.tenant.OrganisationID, Email: "lead@acme.example", Name: "lead", Role: omni.RoleSupervisor,
+		Version: 1, CreatedAt: omni.MillisOf(time.Now()), SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(t, s.store.CreateUser(t.Context(), s.tenant, lead))
+	ana := s.ana.Tenant.UserID
+	staffed := func(there ...string) bool {
+		yes, err := s.Staffed(t.Context(), s.tenant, s.chat.ID, there)
+		require.NoError(t, err)
+		return yes
+	}
+	set := func(change func(*omni.DigitalChannelGroup)) {
+		g, err := s.store.Group(t.Context(), s.tenant, s.chat.GroupID)
+		require.NoError(t, err)
+		change(&g)
+		_, err = s.store.UpdateGroup(t.Context(), s.tenant, g)
+		require.NoError(t, err)
+		s.Forget("group", g.ID)
+	}
+	set(func(g *omni.DigitalChannelGroup) { g.Type, g.UserID, g.MemberIDs = omni.GroupShared, "", []string{ana} })
+	require.True(t, staffed(lead.ID, ana))
+	require.False(t, staffed(lead.ID), "she leads, and does not answer")
+	require.False(t, staffed())
+	set(func(g *omni.DigitalChannelGroup) { g.MemberIDs = nil })
+	require.False(t, staffed(ana))
+	require.True(t, staffed(ana, lead.ID), "nobody else can")
+	set(func(g *omni.DigitalChannelGroup) { g.Type, g.UserID = omni.GroupPrivate, ana })
+	require.True(t, staffed(ana))
+	require.False(t, staffed(lead.ID))
+	_, err := s.Staffed(t.Context(), omni.Org(omni.NewID()), s.chat.ID, []string{ana})
+	require.ErrorIs(t, err, omni.ErrNotFound)
 }
 
 func TestVisitorAndAgentTalk(t *testing.T) {

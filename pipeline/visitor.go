@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -318,6 +319,38 @@ func withClaims(c omni.Contact, says omni.VisitorClaims) (map[string]string, boo
 		}
 	}
 	return all, !maps.Equal(all, c.Attributes)
+}
+
+// lookedAt is how many of those who are there are looked at for a group without members.
+const lookedAt = 50
+
+// Staffed reports whether one of the users there, by id, looks after a LiveChat channel: a member of its group, or its
+// user if the group is private. Of a group that has no members they are those who see it.
+func (p *Pipeline) Staffed(ctx context.Context, t omni.Tenant, channelID string, there []string) (bool, error) {
+	ch, err := p.channel(ctx, t, channelID)
+	if err != nil {
+		return false, fmt.Errorf("channel %s: %w", channelID, err)
+	}
+	g, err := p.group(ctx, t, ch.GroupID)
+	if err != nil {
+		return false, fmt.Errorf("group of channel %s: %w", channelID, err)
+	}
+	if g.Type == omni.GroupPrivate {
+		return slices.Contains(there, g.UserID), nil
+	}
+	if len(g.MemberIDs) > 0 {
+		return slices.ContainsFunc(there, func(id string) bool { return slices.Contains(g.MemberIDs, id) }), nil
+	}
+	for _, id := range there[:min(len(there), lookedAt)] {
+		u, err := p.user(ctx, t, id)
+		if err != nil {
+			return false, fmt.Errorf("user %s: %w", id, err)
+		}
+		if g.Sees(u.ID, u.Role) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // LiveChatCapabilities is what our own widget can carry.

@@ -24,7 +24,7 @@ type WidgetBody struct {
 	Title    string `json:"title"`
 	Greeting string `json:"greeting"`
 	Accent   string `json:"accent"`
-	Online   bool   `json:"online" doc:"The chat takes messages"`
+	Online   bool   `json:"online" doc:"Somebody of the team is there; the chat takes messages either way"`
 }
 
 // ConversationBody is where a visitor's conversation stands.
@@ -41,6 +41,7 @@ type VisitorSessionBody struct {
 	Token        string               `json:"token" doc:"Says who the visitor is; kept by the frame for 30 days"`
 	ExpiresAt    omni.Millis          `json:"expiresAt"`
 	Ticket       string               `json:"ticket" doc:"For the connect command of the socket"`
+	Online       bool                 `json:"online" doc:"Somebody of the team is there; the event availability tells of changes"`
 	Conversation *ConversationBody    `json:"conversation,omitempty"`
 	Topics       []wire.TopicPosition `json:"topics" nullable:"false"`
 }
@@ -162,7 +163,7 @@ func (s *Server) widget(ctx context.Context, _ auth.Principal, in *widgetInput) 
 	l := c.LiveChat
 	out := &widgetOutput{
 		Status: http.StatusOK, CacheControl: "public, max-age=60", Policy: "cross-origin",
-		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: true},
+		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: s.online(ctx, c)},
 	}
 	if slices.Contains(l.AllowedOrigins, in.Origin) || s.ownOrigin(in.Origin) {
 		out.AllowOrigin = in.Origin
@@ -194,7 +195,7 @@ func (s *Server) visitorSession(ctx context.Context, _ auth.Principal, in *visit
 		}
 		v = omni.Visitor{ID: omni.NewToken(16), OrganisationID: c.Tenant.OrganisationID, DigitalChannelID: c.ID}
 	}
-	b := VisitorSessionBody{VisitorID: v.ID}
+	b := VisitorSessionBody{VisitorID: v.ID, Online: s.online(ctx, c)}
 	if b.Token, b.ExpiresAt, err = s.auth.NewVisitor(v); err != nil {
 		return nil, err
 	}

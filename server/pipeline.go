@@ -46,6 +46,7 @@ type Pipeline interface {
 	VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error
 	VisitorEnd(ctx context.Context, v omni.Visitor) error
 	VisitorUpdate(ctx context.Context, v omni.Visitor, c wire.UpdateVisitor) error
+	Staffed(ctx context.Context, t omni.Tenant, channelID string, there []string) (bool, error)
 	VisitorInteraction(ctx context.Context, v omni.Visitor) (omni.Interaction, error)
 	VisitorMessages(ctx context.Context, v omni.Visitor, w store.MessageWindow) ([]omni.ServiceMessage, error)
 	VisitorView(ctx context.Context, m omni.ServiceMessage) wire.VisitorMessage

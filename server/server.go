@@ -97,6 +97,7 @@ type Server struct {
 	widgets     *widgets
 
 	visitorUpdates *addresses // by visitor
+	availability   availability
 
 	api      huma.API
 	routes   []Route
@@ -135,6 +136,7 @@ func New(d Deps, o Options) (*Server, error) {
 	s.addresses = newAddresses(s.o.Limits.Address, o.Now)
 	s.newVisitors = newAddresses(s.o.Limits.Visitors, o.Now)
 	s.visitorUpdates = newAddresses(visitorUpdates, o.Now)
+	s.availability.byChannel = map[string]knownAvailability{}
 	s.widgets = newWidgets(d.Store, o.Now)
 
 	ao := o.Auth

@@ -76,5 +76,6 @@ var Events = []EventSpec{
 	{Type: TypingEvent, About: "Somebody types, or has stopped", Data: Typing{}, Visitors: Typing{}, Passing: true},
 	{Type: ViewingEvent, About: "A user looks at an interaction, or no longer does", Data: Viewing{}, Passing: true},
 	{Type: PresenceEvent, About: "A user comes, goes, or is in another state", Data: Presence{}, Passing: true},
+	{Type: AvailabilityEvent, About: "Whether somebody of the team is there", Visitors: Availability{}, NoAgents: true, Passing: true},
 	{Type: Heartbeat, About: "The newest offset of each topic of the connection, as the bus knows it", Data: HeartbeatData{}, Visitors: HeartbeatData{}, Passing: true},
 }

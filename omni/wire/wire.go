@@ -41,6 +41,8 @@ const (
 	ViewingEvent  = "viewing"   // data: Viewing
 	PresenceEvent = "presence"  // data: Presence
 	Heartbeat     = "heartbeat" // data: HeartbeatData
+
+	AvailabilityEvent = "availability" // data: Availability, for visitors alone
 )
 
 // Names of commands.
@@ -566,6 +568,12 @@ type Presence struct {
 	Who   Person             `json:"who"`
 	State omni.PresenceState `json:"state"`
 	Until omni.Millis        `json:"until"` // when they are gone if nobody renews it; 0: they are
+}
+
+// Availability is the data of the passing event availability: whether somebody of the team is there for a visitor. It is
+// told without a topic, soon after connect and when it changes, and never says who.
+type Availability struct {
+	Online bool `json:"online"`
 }
 
 // Person is who does something, as others may see them.

@@ -1851,6 +1851,8 @@ export interface components {
             conversation?: components["schemas"]["ConversationBody"];
             /** Format: int64 */
             expiresAt: number;
+            /** @description Somebody of the team is there; the event availability tells of changes */
+            online: boolean;
             /** @description For the connect command of the socket */
             ticket: string;
             /** @description Says who the visitor is; kept by the frame for 30 days */
@@ -1866,7 +1868,7 @@ export interface components {
         WidgetBody: {
             accent: string;
             greeting: string;
-            /** @description The chat takes messages */
+            /** @description Somebody of the team is there; the chat takes messages either way */
             online: boolean;
             publicId: string;
             title: string;
