@@ -161,6 +161,7 @@ func (a *App) assemble() error {
 	ho := a.o.Hub
 	ho.Logger, ho.Drain = a.log, a.cfg.DrainTime
 	ho.Regrant = func(ctx context.Context, p hub.Principal) ([]string, error) { return a.server.Regrant(ctx, p) }
+	ho.Available = func(ctx context.Context, p hub.Principal) (bool, error) { return a.server.Available(ctx, p) }
 	ho.Signalled = a.signalled
 	if a.hub, err = hub.New(a.bus, ho); err != nil {
 		return fmt.Errorf("hub: %w", err)

@@ -36,6 +36,12 @@ func TestStoryOfAVisitor(t *testing.T) {
 	ana.Must(t, wire.CmdInteractionOpen, wire.InteractionRef{InteractionID: it.ID}, nil)
 	ana.Must(t, wire.CmdInteractionClaim, wire.InteractionAction{InteractionID: it.ID, Version: it.Version}, &it)
 
+	visitor.Must(t, wire.CmdVisitorUpdate, wire.UpdateVisitor{Name: "Kari", Email: "kari@example.com"}, nil)
+	change := Read[wire.ContactChange](t, ana.Expect(t, wire.ContactUpdated, nil))
+	require.Equal(t, it.ContactID, change.ContactID)
+	require.Equal(t, "Kari", *change.Name)
+	require.Equal(t, map[string]string{omni.AttributeVisitorEmail: "kari@example.com"}, *change.Attributes)
+
 	// Typing, both ways.
 	visitor.Must(t, wire.CmdTyping, wire.TypingCommand{}, nil)
 	typing := Read[wire.Typing](t, ana.Expect(t, wire.TypingEvent, nil))

@@ -68,6 +68,7 @@ func TestPresenceOverNodes(t *testing.T) {
 	node := twin(t, d.System, redis.URL())
 
 	ben := d.Ben.Connect(t)
+	ben.Must(t, wire.CmdPresenceSet, wire.SetPresence{State: omni.PresenceAway}, nil)
 	ana := d.Ana.On(node).Connect(t)
 	is := func(state omni.PresenceState) func(Frame) bool {
 		return func(f Frame) bool {
@@ -78,7 +79,10 @@ func TestPresenceOverNodes(t *testing.T) {
 	require.Eventually(t, func() bool { return present(t, d.Ben)[d.Ana.ID] == omni.PresenceOnline }, Patience, 50*time.Millisecond)
 	ana.Must(t, wire.CmdPresenceSet, wire.SetPresence{State: omni.PresenceBusy}, nil)
 	ben.Expect(t, wire.PresenceEvent, is(omni.PresenceBusy))
-	require.Equal(t, map[string]omni.PresenceState{d.Ana.ID: omni.PresenceBusy, d.Ben.ID: omni.PresenceOnline}, present(t, d.Ben))
+	require.Equal(t, map[string]omni.PresenceState{d.Ana.ID: omni.PresenceBusy, d.Ben.ID: omni.PresenceAway}, present(t, d.Ben))
+	visitor := d.Alpha.Widget(t, d.Group).Visit(t, "").Connect(t)
+	staffed := func(f Frame) bool { return Read[wire.Availability](t, f).Online }
+	require.True(t, staffed(visitor.Expect(t, wire.AvailabilityEvent, nil)), "Ana is there, at the other node")
 
 	var opened wire.InteractionOpened
 	ana.Must(t, wire.CmdInteractionOpen, wire.InteractionRef{InteractionID: it.ID}, &opened)
@@ -101,7 +105,8 @@ func TestPresenceOverNodes(t *testing.T) {
 		return v.Who.ID == d.Ana.ID && v.Until == 0
 	}), within-time.Since(killed), 50*time.Millisecond)
 	t.Logf("a killed node's agent was gone for others after %v", time.Since(killed).Round(time.Second))
-	require.Equal(t, map[string]omni.PresenceState{d.Ben.ID: omni.PresenceOnline}, present(t, d.Ben))
+	require.Equal(t, map[string]omni.PresenceState{d.Ben.ID: omni.PresenceAway}, present(t, d.Ben))
+	require.False(t, staffed(visitor.Expect(t, wire.AvailabilityEvent, nil)), "Ben is away")
 	ben.Must(t, wire.CmdInteractionOpen, wire.InteractionRef{InteractionID: it.ID}, &opened)
 	require.True(t, ben.Open())
 }

@@ -47,6 +47,7 @@ type Conn struct {
 	stale     bool // topics changed while connect was under way
 	closing   bool // closeFrame will be, or has been, the last thing written
 	dead      bool // nothing is written any more
+	available available
 	writing   bool
 	working   bool
 	ping      bool
@@ -65,6 +66,14 @@ type Conn struct {
 	places  []place
 	noPlace bool // it has ended
 }
+
+// available is what a visitor was told of whether somebody is there; zero: nothing yet.
+type available uint8
+
+const (
+	availableYes available = iota + 1
+	availableNo
+)
 
 // bucket is a rate limit for one goroutine.
 type bucket struct {

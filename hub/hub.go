@@ -59,6 +59,11 @@ type Options struct {
 	// Signalled is called with what another node gave to Hub.Signal. It must not wait. nil: nothing is done with it.
 	Signalled func(data json.RawMessage)
 
+	// Available says whether somebody is there for the visitor p, for the passing event availability. It is asked every
+	// AvailableEvery about one visitor of each SessionID. nil: visitors are not told.
+	Available      func(ctx context.Context, p Principal) (bool, error)
+	AvailableEvery time.Duration // 0 means 3 s
+
 	// Regrant says which topics p may have now. It is called for each open connection that Hub.Regrant names.
 	// After an error that wraps omni.ErrUnauthenticated or omni.ErrForbidden the connection is closed for good,
 	// after any other it has to come back. nil: connections have to come back.
@@ -84,6 +89,7 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.Drain, 15*time.Second)
 	orDefault(&o.Lease, 30*time.Second)
 	orDefault(&o.Linger, 5*time.Second)
+	orDefault(&o.AvailableEvery, 3*time.Second)
 	orDefault(&o.MaxMessage, 64<<10)
 	orDefault(&o.QueueMessages, 256)
 	orDefault(&o.QueueBytes, 1<<20)
@@ -272,6 +278,9 @@ func (h *Hub) Start(ctx context.Context) error {
 	h.loops.Go(h.leaseLoop)
 	h.loops.Go(h.janitorLoop)
 	h.loops.Go(h.outboxLoop)
+	if h.opts.Available != nil {
+		h.loops.Go(h.availabilityLoop)
+	}
 	for i := range h.flushers {
 		h.loops.Go(func() { h.flushLoop(&h.flushers[i]) })
 	}

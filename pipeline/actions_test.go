@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,6 +147,121 @@ func TestVisitorEndsTheConversation(t *testing.T) {
 	now, err := s.VisitorInteraction(t.Context(), v)
 	require.NoError(t, err)
 	require.Equal(t, omni.InteractionOpen, now.State)
+}
+
+// What a visitor says of themselves is kept beside what agents know, and replaces none of it.
+func TestVisitorSaysWhoTheyAre(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t).run()
+	v := omni.Visitor{ID: omni.NewToken(16), OrganisationID: s.tenant.OrganisationID, DigitalChannelID: s.chat.ID}
+	says := func(c wire.UpdateVisitor) (omni.Contact, omni.ContactIdentity) {
+		require.NoError(t, s.VisitorUpdate(t.Context(), v, c))
+		i, err := s.store.IdentityByAddress(t.Context(), s.tenant, omni.ChannelLiveChat, v.ID)
+		require.NoError(t, err)
+		n, err := s.store.Contact(t.Context(), s.tenant, i.ContactID)
+		require.NoError(t, err)
+		return n, i
+	}
+	told := func() []published { return s.pub.of(wire.ContactUpdated) }
+
+	require.NoError(t, s.VisitorUpdate(t.Context(), v, wire.UpdateVisitor{}))
+	require.NoError(t, s.VisitorUpdate(t.Context(), v, wire.UpdateVisitor{Page: "https://shop.example/"}))
+	_, err := s.store.IdentityByAddress(t.Context(), s.tenant, omni.ChannelLiveChat, v.ID)
+	require.ErrorIs(t, err, omni.ErrNotFound, "who only looks is no contact")
+	for field, c := range map[string]wire.UpdateVisitor{
+		"email": {Name: "Ana", Email: "ana"}, "phone": {Name: "Ana", Phone: "yes"}, "page": {Name: "Ana", Page: "file:///etc"},
+	} {
+		var p *omni.Problem
+		require.ErrorAs(t, s.VisitorUpdate(t.Context(), v, c), &p)
+		require.Contains(t, p.Fields, field)
+	}
+	require.Empty(t, told())
+
+	all := wire.UpdateVisitor{Name: "Ana\n", Email: "ana@example.com", Phone: "(415) 555-0123", Page: "https://shop.example/cart?secret=1"}
+	claims := map[string]string{
+		omni.AttributeVisitorEmail: "ana@example.com", omni.AttributeVisitorPhone: "+14155550123", omni.AttributeVisitorPage: "https://shop.example/cart",
+	}
+	n, i := says(all)
+	require.Equal(t, "Ana", n.Name)
+	require.Equal(t, claims, n.Attributes)
+	require.Equal(t, "Ana", i.Name)
+	require.False(t, i.Verified)
+	require.Len(t, told(), 1)
+	require.Equal(t, omni.OrgTopic(v.OrganisationID), told()[0].topic)
+	change := told()[0].data.(wire.ContactChange)
+	require.Equal(t, wire.ContactChange{ContactID: n.ID, Version: n.Version, Name: &n.Name, Attributes: &claims}, change)
+	again, _ := says(all)
+	require.Equal(t, n, again)
+	require.Len(t, told(), 1, "nothing new")
+	_, _, err = s.VisitorSend(t.Context(), v, wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Text: "hello"}})
+	require.NoError(t, err)
+	it, err := s.VisitorInteraction(t.Context(), v)
+	require.NoError(t, err)
+	require.Equal(t, n.ID, it.ContactID)
+	require.Equal(t, "Ana", it.ContactName)
+
+	// An agent knows better, at the same moment as the visitor says something else.
+	n.Name, n.Attributes = "Anna Real", map[string]string{"email": "real@example.com"}
+	n, err = s.store.UpdateContact(t.Context(), s.tenant, n)
+	require.NoError(t, err)
+	var agent sync.WaitGroup
+	agent.Go(func() {
+		n.Attributes = map[string]string{"email": "really@example.com"}
+		_, _ = s.store.UpdateContact(t.Context(), s.tenant, n)
+	})
+	says(wire.UpdateVisitor{Name: "The Boss"})
+	agent.Wait()
+	n, i = says(wire.UpdateVisitor{Name: "The Boss", Email: "boss@example.com"})
+	require.Equal(t, "Anna Real", n.Name)
+	require.Equal(t, "The Boss", i.Name)
+	require.Equal(t, "The Boss", n.Attributes[omni.AttributeVisitorName])
+	require.Equal(t, "boss@example.com", n.Attributes[omni.AttributeVisitorEmail])
+	require.Contains(t, []string{"real@example.com", "really@example.com"}, n.Attributes["email"])
+	change = told()[len(told())-1].data.(wire.ContactChange)
+	require.Nil(t, change.Name)
+	require.Empty(t, change.By, "no user did it")
+	n, _ = says(wire.UpdateVisitor{Name: "Anna Real"})
+	require.NotContains(t, n.Attributes, omni.AttributeVisitorName, "they agree")
+
+	stranger := v
+	stranger.OrganisationID = omni.NewID()
+	require.Error(t, s.VisitorUpdate(t.Context(), stranger, all), "another organisation's")
+}
+
+func TestStaffed(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	lead := omni.User{
+		ID: omni.NewID(), OrganisationID: s.tenant.OrganisationID, Email: "lead@acme.example", Name: "lead", Role: omni.RoleSupervisor,
+		Version: 1, CreatedAt: omni.MillisOf(time.Now()), SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(t, s.store.CreateUser(t.Context(), s.tenant, lead))
+	ana := s.ana.Tenant.UserID
+	staffed := func(there ...string) bool {
+		yes, err := s.Staffed(t.Context(), s.tenant, s.chat.ID, there)
+		require.NoError(t, err)
+		return yes
+	}
+	set := func(change func(*omni.DigitalChannelGroup)) {
+		g, err := s.store.Group(t.Context(), s.tenant, s.chat.GroupID)
+		require.NoError(t, err)
+		change(&g)
+		_, err = s.store.UpdateGroup(t.Context(), s.tenant, g)
+		require.NoError(t, err)
+		s.Forget("group", g.ID)
+	}
+	set(func(g *omni.DigitalChannelGroup) { g.Type, g.UserID, g.MemberIDs = omni.GroupShared, "", []string{ana} })
+	require.True(t, staffed(lead.ID, ana))
+	require.False(t, staffed(lead.ID), "she leads, and does not answer")
+	require.False(t, staffed())
+	set(func(g *omni.DigitalChannelGroup) { g.MemberIDs = nil })
+	require.False(t, staffed(ana))
+	require.True(t, staffed(ana, lead.ID), "nobody else can")
+	set(func(g *omni.DigitalChannelGroup) { g.Type, g.UserID = omni.GroupPrivate, ana })
+	require.True(t, staffed(ana))
+	require.False(t, staffed(lead.ID))
+	_, err := s.Staffed(t.Context(), omni.Org(omni.NewID()), s.chat.ID, []string{ana})
+	require.ErrorIs(t, err, omni.ErrNotFound)
 }
 
 func TestVisitorAndAgentTalk(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -211,6 +213,144 @@ func (p *Pipeline) VisitorEnd(ctx context.Context, v omni.Visitor) error {
 		}
 	}
 	return omni.Problemf(omni.ErrUnavailable, "this conversation is changing too fast: try again")
+}
+
+// VisitorUpdate keeps what a visitor says of themselves, and tells agents of what is new. Nobody vouches for it: it stands in
+// attributes of its own, replaces nothing but what the visitor said before, and names only a contact without a name.
+// Before the visitor's first message it makes the contact, unless all that they say is where they are.
+func (p *Pipeline) VisitorUpdate(ctx context.Context, v omni.Visitor, c wire.UpdateVisitor) error {
+	t := omni.Org(v.OrganisationID)
+	ch, err := p.visitorChannel(ctx, v)
+	if err != nil {
+		return err
+	}
+	org, err := p.organisation(ctx, t)
+	if err != nil {
+		return fmt.Errorf("organisation: %w", err)
+	}
+	says, err := omni.VisitorClaims(c).Clean()
+	if err != nil {
+		return err
+	}
+	if says.Phone != "" {
+		if says.Phone, err = NormaliseAddress(omni.ChannelSMS, says.Phone, org.DefaultCountry); err != nil {
+			return fieldProblem("phone", "must be a phone number with country code, such as +14155550123")
+		}
+	}
+	had, err := p.visitorContact(ctx, v)
+	someone := says.Name != "" || says.Email != "" || says.Phone != ""
+	if says == (omni.VisitorClaims{}) || !someone && errors.Is(err, omni.ErrNotFound) {
+		return nil
+	}
+	if err != nil && !errors.Is(err, omni.ErrNotFound) {
+		return err
+	}
+	var steps stepList
+	steps.begin(p.now)
+	in := incoming{tenant: t, channel: ch, address: v.ID, name: says.Name, receivedAt: p.millis()}
+	contact, _, err := p.identify(ctx, &in, &steps)
+	if err != nil {
+		return err
+	}
+	for range endTries {
+		change := wire.ContactChange{ContactID: contact.ID}
+		if says.Name != "" && had.Name == "" && contact.Name == says.Name {
+			change.Name = &says.Name
+		}
+		attributes, changed := withClaims(contact, says)
+		if changed {
+			next := contact
+			next.Attributes, next.UpdatedAt = attributes, p.millis()
+			if err := next.Validate(); err != nil {
+				return err
+			}
+			change.Attributes = &attributes
+			if next, err = p.store.UpdateContact(ctx, t, next); err == nil {
+				contact = next
+			}
+		}
+		if err == nil {
+			if change.Version = contact.Version; changed || change.Name != nil {
+				p.publish(ctx, omni.OrgTopic(t.OrganisationID), wire.ContactUpdated, change)
+			}
+			return nil
+		}
+		if !errors.Is(err, omni.ErrConflict) {
+			return fmt.Errorf("update contact %s: %w", contact.ID, err)
+		}
+		if contact, err = p.store.Contact(ctx, t, contact.ID); err != nil {
+			return fmt.Errorf("contact of visitor: %w", err)
+		}
+	}
+	return omni.Problemf(omni.ErrUnavailable, "this contact is changing too fast: try again")
+}
+
+// visitorContact is who the visitor is known as, or omni.ErrNotFound.
+func (p *Pipeline) visitorContact(ctx context.Context, v omni.Visitor) (omni.Contact, error) {
+	t := omni.Org(v.OrganisationID)
+	id, err := p.store.IdentityByAddress(ctx, t, omni.ChannelLiveChat, v.ID)
+	if err != nil {
+		return omni.Contact{}, fmt.Errorf("identity of visitor: %w", err)
+	}
+	c, err := p.store.Contact(ctx, t, id.ContactID)
+	if err != nil {
+		return c, fmt.Errorf("contact of visitor: %w", err)
+	}
+	return c, nil
+}
+
+// withClaims returns c's attributes with what a visitor says, and whether that changes any.
+func withClaims(c omni.Contact, says omni.VisitorClaims) (map[string]string, bool) {
+	all := maps.Clone(c.Attributes)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for name, v := range map[string]string{
+		omni.AttributeVisitorName: says.Name, omni.AttributeVisitorEmail: says.Email,
+		omni.AttributeVisitorPhone: says.Phone, omni.AttributeVisitorPage: says.Page,
+	} {
+		switch {
+		case name == omni.AttributeVisitorName && v == c.Name: // they agree, or nothing is said
+			if v != "" {
+				delete(all, name)
+			}
+		case v != "":
+			all[name] = v
+		}
+	}
+	return all, !maps.Equal(all, c.Attributes)
+}
+
+// lookedAt is how many of those who are there are looked at for a group without members.
+const lookedAt = 50
+
+// Staffed reports whether one of the users there, by id, looks after a LiveChat channel: a member of its group, or its
+// user if the group is private. Of a group that has no members they are those who see it.
+func (p *Pipeline) Staffed(ctx context.Context, t omni.Tenant, channelID string, there []string) (bool, error) {
+	ch, err := p.channel(ctx, t, channelID)
+	if err != nil {
+		return false, fmt.Errorf("channel %s: %w", channelID, err)
+	}
+	g, err := p.group(ctx, t, ch.GroupID)
+	if err != nil {
+		return false, fmt.Errorf("group of channel %s: %w", channelID, err)
+	}
+	if g.Type == omni.GroupPrivate {
+		return slices.Contains(there, g.UserID), nil
+	}
+	if len(g.MemberIDs) > 0 {
+		return slices.ContainsFunc(there, func(id string) bool { return slices.Contains(g.MemberIDs, id) }), nil
+	}
+	for _, id := range there[:min(len(there), lookedAt)] {
+		u, err := p.user(ctx, t, id)
+		if err != nil {
+			return false, fmt.Errorf("user %s: %w", id, err)
+		}
+		if g.Sees(u.ID, u.Role) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // LiveChatCapabilities is what our own widget can carry.

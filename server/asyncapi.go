@@ -181,7 +181,7 @@ func (d *socketDoc) event(e wire.EventSpec) {
 		name := "event." + e.Type + suffix
 		properties := object{"at": object{"type": "integer", "format": "int64"}, "topic": object{"type": "string"}, "data": d.schema(data)}
 		required := []string{"at", "data"}
-		if e.Type != wire.Heartbeat {
+		if e.Type != wire.Heartbeat && e.Type != wire.AvailabilityEvent { // these are about the connection
 			required = append(required, "topic")
 		}
 		if !e.Passing {

@@ -181,7 +181,9 @@ func start(t *testing.T, change ...func(*server.Deps, *server.Options)) *system 
 	require.NoError(t, err)
 	s.hub, err = hub.New(s.bus, hub.Options{Logger: log, Regrant: func(ctx context.Context, p hub.Principal) ([]string, error) {
 		return s.server.Regrant(ctx, p)
-	}, Drain: time.Millisecond, WriteTimeout: time.Second})
+	}, Available: func(ctx context.Context, p hub.Principal) (bool, error) {
+		return s.server.Available(ctx, p)
+	}, AvailableEvery: 50 * time.Millisecond, Drain: time.Millisecond, WriteTimeout: time.Second})
 	require.NoError(t, err)
 	pub := publisher{s.hub}
 	s.pipe, err = pipeline.New(s.store, s.reg, keys, pub, pipeline.Options{PublicURL: publicURL, Log: log, Now: s.clock.Now, Workers: 2})

@@ -24,7 +24,7 @@ type WidgetBody struct {
 	Title    string `json:"title"`
 	Greeting string `json:"greeting"`
 	Accent   string `json:"accent"`
-	Online   bool   `json:"online" doc:"The chat takes messages"`
+	Online   bool   `json:"online" doc:"Somebody of the team is there; the chat takes messages either way"`
 }
 
 // ConversationBody is where a visitor's conversation stands.
@@ -41,6 +41,7 @@ type VisitorSessionBody struct {
 	Token        string               `json:"token" doc:"Says who the visitor is; kept by the frame for 30 days"`
 	ExpiresAt    omni.Millis          `json:"expiresAt"`
 	Ticket       string               `json:"ticket" doc:"For the connect command of the socket"`
+	Online       bool                 `json:"online" doc:"Somebody of the team is there; the event availability tells of changes"`
 	Conversation *ConversationBody    `json:"conversation,omitempty"`
 	Topics       []wire.TopicPosition `json:"topics" nullable:"false"`
 }
@@ -79,6 +80,15 @@ type visitorMessageInput struct {
 	Body struct {
 		ClientID string       `json:"clientId" maxLength:"36"`
 		Payload  payloadInput `json:"payload"`
+	}
+}
+
+type visitorInput struct {
+	Body struct {
+		Name  string `json:"name,omitempty" maxLength:"800"`
+		Email string `json:"email,omitempty" maxLength:"254"`
+		Phone string `json:"phone,omitempty" maxLength:"100"`
+		Page  string `json:"page,omitempty" maxLength:"4096" doc:"Address of the page that the visitor is on; its query is not kept"`
 	}
 }
 
@@ -122,6 +132,22 @@ func (s *Server) apiLiveChat() {
 	}, func(ctx context.Context, p auth.Principal, _ *noInput) (*noOutput, error) {
 		return nil, s.d.Pipeline.VisitorEnd(ctx, *p.Visitor)
 	})
+	register(s, endpoint{
+		id: "livechat-visitor", method: http.MethodPatch, path: "/livechat/v1/visitor", tag: "livechat", status: http.StatusNoContent,
+		summary: "Say something of oneself as a visitor; nobody vouches for it, and agents see that", sample: `{"name":"Ana"}`,
+	}, func(ctx context.Context, p auth.Principal, in *visitorInput) (*noOutput, error) {
+		return nil, s.updateVisitor(ctx, *p.Visitor, wire.UpdateVisitor(in.Body))
+	})
+}
+
+// visitorUpdates is how often a visitor may say something of themselves: all agents of the organisation hear of it.
+var visitorUpdates = Rate{PerSecond: 0.2, Burst: 20}
+
+func (s *Server) updateVisitor(ctx context.Context, v omni.Visitor, c wire.UpdateVisitor) error {
+	if wait, ok := s.visitorUpdates.allow(v.ID); !ok {
+		return tooMany(wait)
+	}
+	return s.d.Pipeline.VisitorUpdate(ctx, v, c)
 }
 
 // visitor is who a visitor's token names.
@@ -137,7 +163,7 @@ func (s *Server) widget(ctx context.Context, _ auth.Principal, in *widgetInput) 
 	l := c.LiveChat
 	out := &widgetOutput{
 		Status: http.StatusOK, CacheControl: "public, max-age=60", Policy: "cross-origin",
-		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: true},
+		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: s.online(ctx, c)},
 	}
 	if slices.Contains(l.AllowedOrigins, in.Origin) || s.ownOrigin(in.Origin) {
 		out.AllowOrigin = in.Origin
@@ -169,7 +195,7 @@ func (s *Server) visitorSession(ctx context.Context, _ auth.Principal, in *visit
 		}
 		v = omni.Visitor{ID: omni.NewToken(16), OrganisationID: c.Tenant.OrganisationID, DigitalChannelID: c.ID}
 	}
-	b := VisitorSessionBody{VisitorID: v.ID}
+	b := VisitorSessionBody{VisitorID: v.ID, Online: s.online(ctx, c)}
 	if b.Token, b.ExpiresAt, err = s.auth.NewVisitor(v); err != nil {
 		return nil, err
 	}

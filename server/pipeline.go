@@ -45,6 +45,8 @@ type Pipeline interface {
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error
 	VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error
 	VisitorEnd(ctx context.Context, v omni.Visitor) error
+	VisitorUpdate(ctx context.Context, v omni.Visitor, c wire.UpdateVisitor) error
+	Staffed(ctx context.Context, t omni.Tenant, channelID string, there []string) (bool, error)
 	VisitorInteraction(ctx context.Context, v omni.Visitor) (omni.Interaction, error)
 	VisitorMessages(ctx context.Context, v omni.Visitor, w store.MessageWindow) ([]omni.ServiceMessage, error)
 	VisitorView(ctx context.Context, m omni.ServiceMessage) wire.VisitorMessage

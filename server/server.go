@@ -96,6 +96,9 @@ type Server struct {
 	newVisitors *addresses
 	widgets     *widgets
 
+	visitorUpdates *addresses // by visitor
+	availability   availability
+
 	api      huma.API
 	routes   []Route
 	public   *gin.Engine
@@ -132,6 +135,8 @@ func New(d Deps, o Options) (*Server, error) {
 	}
 	s.addresses = newAddresses(s.o.Limits.Address, o.Now)
 	s.newVisitors = newAddresses(s.o.Limits.Visitors, o.Now)
+	s.visitorUpdates = newAddresses(visitorUpdates, o.Now)
+	s.availability.byChannel = map[string]knownAvailability{}
 	s.widgets = newWidgets(d.Store, o.Now)
 
 	ao := o.Auth

@@ -44,6 +44,10 @@ func Commands() []Route {
 			Method: "WS", Path: "/livechat/ws", Operation: "ws:" + wire.CmdConversationEnd, Summary: "Command " + wire.CmdConversationEnd,
 			Roles: auth.Roles["ws:"+wire.CmdConversationEnd], Sample: `{}`,
 		},
+		{
+			Method: "WS", Path: "/livechat/ws", Operation: "ws:" + wire.CmdVisitorUpdate, Summary: "Command " + wire.CmdVisitorUpdate,
+			Roles: auth.Roles["ws:"+wire.CmdVisitorUpdate], Sample: `{"name":"Ana"}`,
+		},
 		agent(wire.CmdInteractionMove, `{"interactionId":"{interaction}","version":1,"groupId":"{group}"}`, map[string]string{"interactionId": "interaction", "groupId": "group"}),
 		agent(wire.CmdInteractionSnooze, `{"interactionId":"{interaction}","version":1,"until":9999999999999}`, one),
 		agent(wire.CmdInteractionLabel, `{"interactionId":"{interaction}","version":1,"labelIds":["{label}"]}`, map[string]string{"interactionId": "interaction", "labelIds": "label"}),
@@ -441,6 +445,8 @@ func (v visitors) do(ctx context.Context, conn *hub.Conn, who omni.Visitor, cmd 
 		})
 	case wire.CmdConversationEnd:
 		return command(cmd, func(struct{}) (any, error) { return struct{}{}, pipe.VisitorEnd(ctx, who) })
+	case wire.CmdVisitorUpdate:
+		return command(cmd, func(c wire.UpdateVisitor) (any, error) { return struct{}{}, v.s.updateVisitor(ctx, who, c) })
 	default:
 		return nil, unsupported(cmd)
 	}

@@ -229,6 +229,14 @@ func TestVisitorSocket(t *testing.T) {
 	f = k.command(wire.CmdMessageRead, wire.ReadMessage{InteractionID: seen.InteractionID, Seq: 1})
 	require.Equal(t, omni.CodeNotFound, f.Error.Code, "visitors name no conversations")
 
+	require.Equal(t, omni.CodeForbidden, agent.command(wire.CmdVisitorUpdate, `{"name":"Ana"}`).Error.Code)
+	require.Equal(t, omni.CodeInvalid, k.command(wire.CmdVisitorUpdate, `{"email":"no"}`).Error.Code)
+	require.Equal(t, "ok", k.command(wire.CmdVisitorUpdate, `{"name":"Ana"}`).Type)
+	var change wire.ContactChange
+	require.NoError(t, json.Unmarshal(agent.event(wire.ContactUpdated).Data, &change))
+	require.NotEmpty(t, change.ContactID)
+	require.Equal(t, "Ana", *change.Name)
+
 	require.Equal(t, omni.CodeForbidden, agent.command(wire.CmdConversationEnd, `{}`).Error.Code, "it is the visitor's to say")
 	require.Equal(t, "ok", k.command(wire.CmdConversationEnd, `{}`).Type)
 	k.event(wire.InteractionResolved)
@@ -286,6 +294,13 @@ func TestVisitorByREST(t *testing.T) {
 		require.Equal(t, http.StatusNoContent, s.call(http.MethodPost, end, v.Token, nil).StatusCode)
 	}
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodPost, end, s.a.agentToken, nil).StatusCode)
+	const visitor = "/livechat/v1/visitor"
+	require.Equal(t, http.StatusBadRequest, s.call(http.MethodPatch, visitor, v.Token, `{"phone":"no"}`).StatusCode)
+	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodPatch, visitor, s.a.agentToken, `{"name":"Ana"}`).StatusCode)
+	for range 19 {
+		require.Equal(t, http.StatusNoContent, s.call(http.MethodPatch, visitor, v.Token, `{"name":"Ana"}`).StatusCode)
+	}
+	require.Equal(t, http.StatusTooManyRequests, s.call(http.MethodPatch, visitor, v.Token, `{"name":"Ana"}`).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/livechat/v1/messages", s.a.agentToken, nil).StatusCode)
 	require.Equal(t, http.StatusUnauthorized, s.call(http.MethodGet, "/api/v1/me", v.Token, nil).StatusCode)
 }

@@ -49,6 +49,7 @@ var Commands = []CommandSpec{
 	{Type: CmdNoteAdd, About: "Adds a note that agents alone see. The same clientId again answers the same note", Data: AddNote{}, Answer: Note{}},
 	{Type: CmdDraftSave, About: "Keeps what a user has begun to write", Data: SaveDraft{}, Answer: Draft{}},
 	{Type: CmdConversationEnd, About: "Ends a visitor's own conversation", Data: Nothing{}, Visitors: Nothing{}, NoAgents: true},
+	{Type: CmdVisitorUpdate, About: "Tells agents what a visitor says of themselves. Nobody vouches for it, and it replaces nothing but what the visitor said before", Data: UpdateVisitor{}, Visitors: Nothing{}, NoAgents: true},
 }
 
 // Events are all events.
@@ -76,5 +77,6 @@ var Events = []EventSpec{
 	{Type: TypingEvent, About: "Somebody types, or has stopped", Data: Typing{}, Visitors: Typing{}, Passing: true},
 	{Type: ViewingEvent, About: "A user looks at an interaction, or no longer does", Data: Viewing{}, Passing: true},
 	{Type: PresenceEvent, About: "A user comes, goes, or is in another state", Data: Presence{}, Passing: true},
+	{Type: AvailabilityEvent, About: "Whether somebody of the team is there", Visitors: Availability{}, NoAgents: true, Passing: true},
 	{Type: Heartbeat, About: "The newest offset of each topic of the connection, as the bus knows it", Data: HeartbeatData{}, Visitors: HeartbeatData{}, Passing: true},
 }

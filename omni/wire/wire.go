@@ -42,6 +42,8 @@ const (
 	ViewingEvent  = "viewing"   // data: Viewing
 	PresenceEvent = "presence"  // data: Presence
 	Heartbeat     = "heartbeat" // data: HeartbeatData
+
+	AvailabilityEvent = "availability" // data: Availability, for visitors alone
 )
 
 // Names of commands.
@@ -62,6 +64,7 @@ const (
 	CmdInteractionResolve   = "interaction.resolve"
 	CmdInteractionReopen    = "interaction.reopen"
 	CmdConversationEnd      = "conversation.end" // a visitor's
+	CmdVisitorUpdate        = "visitor.update"   // the same
 	CmdInteractionMove      = "interaction.move"
 	CmdInteractionSnooze    = "interaction.snooze"
 	CmdInteractionLabel     = "interaction.label"
@@ -535,6 +538,14 @@ type ContactChange struct {
 	By         string             `json:"by,omitempty"`         // user id
 }
 
+// UpdateVisitor is the data of visitor.update: what a visitor says of themselves. What is empty stays as it is.
+type UpdateVisitor struct {
+	Name  string `json:"name,omitempty"`
+	Email string `json:"email,omitempty"`
+	Phone string `json:"phone,omitempty"`
+	Page  string `json:"page,omitempty"` // address of the page that they are on
+}
+
 // ConsentChange is the data of consent.changed.
 type ConsentChange struct {
 	ContactID   string           `json:"contactId"`
@@ -583,6 +594,12 @@ type Presence struct {
 	Who   Person             `json:"who"`
 	State omni.PresenceState `json:"state"`
 	Until omni.Millis        `json:"until"` // when they are gone if nobody renews it; 0: they are
+}
+
+// Availability is the data of the passing event availability: whether somebody of the team is there for a visitor. It is
+// told without a topic, soon after connect and when it changes, and never says who.
+type Availability struct {
+	Online bool `json:"online"`
 }
 
 // Person is who does something, as others may see them.

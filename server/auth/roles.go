@@ -56,6 +56,7 @@ var Roles = map[string][]omni.Role{
 	"livechat-messages":      visitors,
 	"livechat-message-send":  visitors,
 	"livechat-end":           visitors,
+	"livechat-visitor":       visitors,
 	"ws:auth.refresh":        staff,
 	"ws:message.send":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
 	"ws:message.read":        {omni.RoleAdmin, omni.RoleSupervisor, omni.RoleAgent, omni.RoleService, omni.RoleVisitor},
@@ -77,6 +78,7 @@ var Roles = map[string][]omni.Role{
 
 	"ws:interaction.close_view": staff,
 	"ws:conversation.end":       visitors,
+	"ws:visitor.update":         visitors,
 }
 
 // Allowed reports whether a role may do what id names.

@@ -907,6 +907,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/livechat/v1/visitor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Say something of oneself as a visitor; nobody vouches for it, and agents see that */
+        patch: operations["livechat-visitor"];
+        trace?: never;
+    };
     "/livechat/v1/widgets/{publicId}": {
         parameters: {
             query?: never;
@@ -1809,6 +1826,13 @@ export interface components {
             /** @enum {string} */
             role: "admin" | "supervisor" | "agent";
         };
+        VisitorInputBody: {
+            email?: string;
+            name?: string;
+            /** @description Address of the page that the visitor is on; its query is not kept */
+            page?: string;
+            phone?: string;
+        };
         VisitorMessage: {
             /** Format: int64 */
             at: number;
@@ -1835,6 +1859,8 @@ export interface components {
             conversation?: components["schemas"]["ConversationBody"];
             /** Format: int64 */
             expiresAt: number;
+            /** @description Somebody of the team is there; the event availability tells of changes */
+            online: boolean;
             /** @description For the connect command of the socket */
             ticket: string;
             /** @description Says who the visitor is; kept by the frame for 30 days */
@@ -1850,7 +1876,7 @@ export interface components {
         WidgetBody: {
             accent: string;
             greeting: string;
-            /** @description The chat takes messages */
+            /** @description Somebody of the team is there; the chat takes messages either way */
             online: boolean;
             publicId: string;
             title: string;
@@ -4287,6 +4313,37 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["VisitorSessionBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "livechat-visitor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VisitorInputBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

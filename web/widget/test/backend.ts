@@ -47,6 +47,7 @@ export class Backend {
         token: mine,
         expiresAt: 0,
         ticket: "ticket",
+        online: this.config?.online ?? true,
         topics: this.topics(),
         ...(lastSeq && {
           conversation: {

@@ -277,6 +277,8 @@ describe("WG7 screens", () => {
     await panel();
     expect(one("widget-greeting").textContent).toBe("Hi there");
     expect(one("widget-availability").textContent).toBe("We are online");
+    await act(() => b.event("availability", { online: false }));
+    expect(one("widget-availability").textContent).toContain("We are away");
     one("widget-close").click();
     expect(close).toHaveBeenCalledOnce();
     expect(document.activeElement).toBe(one("widget-input"));

@@ -162,6 +162,7 @@ export class Chat {
     // The server makes somebody new of a token that it no longer takes.
     if (this.visitor && this.visitor !== s.visitorId) this.forget();
     this.visitor = s.visitorId;
+    this.setOnline(s.online);
     api.token = s.token;
     keep.set(this.tokenKey, s.token);
     if (s.conversation) {
@@ -289,10 +290,18 @@ export class Chat {
       }
       if (type === "interaction.resolved") this.resolved.value = true;
       if (type === "interaction.reopened" || type === "interaction.created") this.resolved.value = false;
+    } else if (type === "availability") {
+      this.setOnline(d.online === true);
     } else if (type === "typing") {
       const who = d.who as { type?: string; name?: string } | undefined;
       if (who?.type === "USER") this.setTyping(who.name || "The team", Number(d.until));
     }
+  }
+
+  /** Whether somebody of the team is there. */
+  private setOnline(online: boolean): void {
+    const c = this.config.value;
+    if (c && c.online !== online) this.config.value = { ...c, online };
   }
 
   private markSeen(seq: number, at: number): void {

@@ -14,6 +14,7 @@ export interface Session {
   token: string;
   expiresAt: Millis;
   ticket: string;
+  online: boolean;
   conversation?: { state: string; contactReadSeq: number; agentReadSeq: number; lastSeq: number };
   topics: TopicPosition[];
 }
