@@ -235,6 +235,9 @@ func TestR5_StoreAwayIsSpooled(t *testing.T) {
 	const contacts = 60
 	perSecond := rate(300)
 	away := outageFor(t, 5*time.Second)
+	if os.Getenv("OMNI_OUTAGE") != "" {
+		perSecond = rate(500) // nothing else runs then
+	}
 	d, fault := frail(t, Options{})
 	ana := d.Ana.Connect(t)
 	load := begin(d, contacts, perSecond)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"omniservice/carriers"
@@ -136,8 +137,10 @@ func (p *Pipeline) drainInbox(ctx context.Context, w *worker) (omni.Millis, erro
 			}
 		}
 		if err := p.store.DoneInbox(ctx, done...); err != nil {
+			p.finished.add(done)
 			return next, fmt.Errorf("remove %d webhooks from the inbox: %w", len(done), err)
 		}
+		p.finished.forget(done)
 		if failed != nil {
 			return next, failed
 		}
@@ -163,6 +166,9 @@ type outcome struct {
 
 // process does what one record asks for. A record that fails is tried again later, and set aside after maxAttempts.
 func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
+	if p.finished.has(r.ID) {
+		return outcome{id: r.ID, done: true}
+	}
 	err := p.processEvents(ctx, &r)
 	log := p.log.With("carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)
 	var wait *waitError
@@ -183,6 +189,44 @@ func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	}
 	again := p.millis().Add(p.backoff(attempts))
 	return outcome{id: r.ID, again: again, err: p.store.RetryInbox(ctx, r.ID, attempts, again, string(omni.CodeOf(err)))}
+}
+
+// mostFinished is how many records may be remembered that could not be removed from the inbox.
+const mostFinished = 10_000
+
+// finished are records that were worked off and are still in the inbox, because the store went away before they could be
+// removed: nothing is to be done for them again.
+type finished struct {
+	mu  sync.Mutex
+	ids map[string]struct{}
+}
+
+func (f *finished) add(ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ids == nil || len(f.ids) > mostFinished { // doing one again changes nothing, but may be told again
+		f.ids = map[string]struct{}{}
+	}
+	for _, id := range ids {
+		f.ids[id] = struct{}{}
+	}
+}
+
+func (f *finished) has(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.ids[id]
+	return ok
+}
+
+func (f *finished) forget(ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.ids) > 0 {
+		for _, id := range ids {
+			delete(f.ids, id)
+		}
+	}
 }
 
 // waitError asks for the same record again at a moment, without counting a failure.

@@ -89,7 +89,8 @@ func (p *Pipeline) goAway(ctx context.Context, err error) {
 	}
 }
 
-// storeSoon is ctx for as long as somebody waits for the store who could turn elsewhere.
+// storeSoon is ctx for as long as somebody waits for the store who could turn elsewhere: until the store goes away. Who asks
+// although it is away may wait for storeWait.
 func (p *Pipeline) storeSoon(ctx context.Context) (context.Context, context.CancelFunc) {
 	if p.o.Spool == nil {
 		return context.WithCancel(ctx)
@@ -98,6 +99,9 @@ func (p *Pipeline) storeSoon(ctx context.Context) (context.Context, context.Canc
 	p.outage.mu.Lock()
 	soon := p.outage.soon
 	p.outage.mu.Unlock()
+	if soon.Err() != nil {
+		return ctx, cancel
+	}
 	stop := context.AfterFunc(soon, cancel)
 	return ctx, func() { stop(); cancel() }
 }

@@ -124,6 +124,22 @@ func TestNothingOvertakesWhatTheStoreFailed(t *testing.T) {
 	require.Greater(t, f.fault.Calls("AppendMessage"), len(texts))
 }
 
+// What was worked off and could not be removed from the inbox is not told again, though the store fails when it is looked at
+// again.
+func TestNothingIsToldAgainWhenTheStoreFails(t *testing.T) {
+	t.Parallel()
+	f := newFrail(t, spool.Options{})
+	events, texts := numbered(3)
+	for _, e := range events {
+		require.NoError(t, f.try(e))
+	}
+	f.fault.Inject(faultstore.Fault{Calls: "DoneInbox", Times: 1})
+	f.fault.Inject(faultstore.Fault{Calls: "AppendMessage", From: len(texts) + 1, Times: 1})
+	f.run()
+	f.eventually(func() bool { return f.pendingInbox() == 0 }, "the inbox is empty")
+	require.Equal(t, texts, f.texts())
+}
+
 // What a process left in the spool comes before what the next one takes.
 func TestLeftoversOfAProcessComeFirst(t *testing.T) {
 	t.Parallel()

@@ -80,16 +80,17 @@ type Pipeline struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	caches  caches
-	kept    kept
-	outage  outage
-	leases  leases
-	members members
-	order   order
-	unsure  unsure
-	inbox   []*worker
-	outbox  []*worker
-	media   []*worker
+	caches   caches
+	kept     kept
+	outage   outage
+	leases   leases
+	members  members
+	order    order
+	unsure   unsure
+	finished finished
+	inbox    []*worker
+	outbox   []*worker
+	media    []*worker
 
 	fetching chan struct{} // one for each file that is being fetched
 
