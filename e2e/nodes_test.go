@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	. "omniservice/e2e" //nolint:revive // the scenarios read better without e2e. before each word
+	"omniservice/hub"
 	"omniservice/internal/testenv"
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -83,37 +84,57 @@ func TestNodesAreOne(t *testing.T) {
 	}
 }
 
-// R10: while Redis answers nothing webhooks go on and sockets stay. After its return agents get it all, on every node.
+// R10: while Redis answers nothing webhooks go on and sockets stay. After its return agents get it all, on every node. With
+// make storm it is 30 s and a thousand sockets.
 func TestR10_RedisPaused(t *testing.T) {
 	t.Parallel()
+	sockets := min(socketsFor(t, 20), 1000)
+	messages := max(60, sockets*6/10)
+	every := 50 * time.Millisecond
 	redis := testenv.StartRedis(t)
-	d := NewDesk(t, Start(t, Options{RedisURL: redis.URL()}))
-	other := d.Node(t)
-	ana, ben := d.Ana.Connect(t), d.Ben.On(other).Connect(t)
-	d.Account.Receive(t, Phone(0), Number, "before")
-	ana.ExpectText(t, "before")
-	ben.ExpectText(t, "before")
+	d := NewDesk(t, Start(t, Options{RedisURL: redis.URL(), Limits: unlimited, Hub: hub.Options{PerUser: sockets, PerAddress: sockets}}))
+	nodes := []*System{d.System, d.Node(t)}
+	agents := make([]*Client, sockets)
+	each(sockets, 16, func(i int) { agents[i] = []*Agent{d.Ana, d.Ben}[i%2].On(nodes[i/2%2]).Connect(t) })
+	receive := func(what string) (took []time.Duration) {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for i := range messages {
+			begin := time.Now()
+			d.Account.On(nodes[i%2]).Receive(t, Phone(i%5), Number, fmt.Sprintf("%s %d", what, i))
+			took = append(took, time.Since(begin))
+			<-tick.C
+		}
+		return took
+	}
+	before := receive("before")
+	for _, c := range agents {
+		c.Until(t, wire.MessageCreated, messages)
+	}
 
 	redis.Pause()
-	const messages = 60
-	slowest := time.Duration(0)
-	for i := range messages {
-		begin := time.Now()
-		d.Account.On([]*System{d.System, other}[i%2]).Receive(t, Phone(i%5), Number, fmt.Sprintf("meanwhile %d", i))
-		slowest = max(slowest, time.Since(begin))
-	}
+	during := receive("meanwhile")
 	Eventually(t, "readiness names the bus", func() bool { return strings.Contains(ready(t, d.System), `"bus":"away"`) })
 	require.Contains(t, ready(t, d.System), `"status":"degraded"`)
 	redis.Resume()
 	begin := time.Now()
-	for _, c := range []*Client{ana, ben} {
-		c.Until(t, wire.MessageCreated, 1+messages)
-		require.Len(t, received(t, c), 1+messages)
+	for _, c := range agents {
+		c.Until(t, wire.MessageCreated, 2*messages)
+	}
+	took := time.Since(begin)
+	for _, c := range agents {
+		require.Len(t, received(t, c), 2*messages)
 		require.Empty(t, c.Gaps())
 		require.True(t, c.Open(), "sockets stay")
 	}
-	t.Logf("slowest webhook without Redis %v; all there %v after its return", slowest.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
-	require.Less(t, slowest, 2*time.Second)
+	t.Logf("R10: Redis away for %v, %d sockets on 2 nodes: %d webhooks taken, p99 %v (with Redis %v); all there %v after its return, missed 0",
+		(time.Duration(messages) * every).Round(time.Second), sockets, messages, p99(during).Round(100*time.Microsecond), p99(before).Round(100*time.Microsecond),
+		took.Round(time.Millisecond))
+	// Twice as long as with Redis is the goal, on a machine that does nothing else.
+	require.Less(t, p99(during), 2*p99(before)+500*time.Millisecond)
+	if !Raced {
+		require.Less(t, took, 2*time.Second+time.Duration(sockets)*time.Millisecond)
+	}
 	Eventually(t, "readiness", func() bool { return strings.Contains(ready(t, d.System), `"status":"ok"`) })
 }
 

@@ -3,6 +3,7 @@ package server_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -44,8 +45,11 @@ func TestReactionsInAnswers(t *testing.T) {
 	require.Equal(t, want, list.Items[0].Reactions)
 
 	var found server.SearchBody
-	read("/api/v1/search?q=elephant", &found)
-	require.Len(t, found.Messages, 2)
+	require.Eventually(t, func() bool { // messages are found a moment after they were stored
+		found = server.SearchBody{}
+		read("/api/v1/search?q=elephant", &found)
+		return len(found.Messages) == 2
+	}, 20*time.Second, 10*time.Millisecond)
 	for _, h := range found.Messages {
 		if h.Message.ID == m.ID {
 			require.Equal(t, want, h.Message.Reactions)
