@@ -187,8 +187,8 @@ outage: web ## Run the tests of outages with OUTAGE (10m) instead of seconds wit
 	OMNI_OUTAGE=$(OUTAGE) go test -count=1 -timeout 4h -v -run 'TestR[5-8]_' ./e2e
 
 .PHONY: storm
-storm: web ## R10, R25 and R26 with SOCKETS (10000) sockets, the first two with 1,000 at most; needs two open files for each socket, and some
-	OMNI_SOCKETS=$(SOCKETS) go test -count=1 -timeout 30m -v -run 'Test(R10|R25|R26)_' ./e2e
+storm: web ## Cut SOCKETS (10000) sockets at once and see them return; needs a limit of two open files for each, and some
+	OMNI_SOCKETS=$(SOCKETS) go test -count=1 -timeout 30m -v -run 'TestR26_' ./e2e
 
 .PHONY: soak
 soak: web ## Repeat the e2e tests, freshly shuffled, for SOAKMINUTES (60)

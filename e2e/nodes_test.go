@@ -84,13 +84,13 @@ func TestNodesAreOne(t *testing.T) {
 	}
 }
 
-// R10: while Redis answers nothing webhooks go on and sockets stay. After its return agents get it all, on every node. With
-// make storm it is 30 s and a thousand sockets.
+// R10: while Redis answers nothing webhooks go on and sockets stay. After its return agents get it all, on every node.
 func TestR10_RedisPaused(t *testing.T) {
 	t.Parallel()
-	sockets := min(socketsFor(t, 20), 1000)
-	messages := max(60, sockets*6/10)
-	every := 50 * time.Millisecond
+	const (
+		sockets, messages = 20, 60
+		every             = 50 * time.Millisecond
+	)
 	redis := testenv.StartRedis(t)
 	d := NewDesk(t, Start(t, Options{RedisURL: redis.URL(), Limits: unlimited, Hub: hub.Options{PerUser: sockets, PerAddress: sockets}}))
 	nodes := []*System{d.System, d.Node(t)}
@@ -128,12 +128,12 @@ func TestR10_RedisPaused(t *testing.T) {
 		require.True(t, c.Open(), "sockets stay")
 	}
 	t.Logf("R10: Redis away for %v, %d sockets on 2 nodes: %d webhooks taken, p99 %v (with Redis %v); all there %v after its return, missed 0",
-		(time.Duration(messages) * every).Round(time.Second), sockets, messages, p99(during).Round(100*time.Microsecond), p99(before).Round(100*time.Microsecond),
+		(messages * every).Round(time.Second), sockets, messages, p99(during).Round(100*time.Microsecond), p99(before).Round(100*time.Microsecond),
 		took.Round(time.Millisecond))
 	// Twice as long as with Redis is the goal, on a machine that does nothing else.
 	require.Less(t, p99(during), 2*p99(before)+500*time.Millisecond)
 	if !Raced {
-		require.Less(t, took, 2*time.Second+time.Duration(sockets)*time.Millisecond)
+		require.Less(t, took, 2*time.Second)
 	}
 	Eventually(t, "readiness", func() bool { return strings.Contains(ready(t, d.System), `"status":"ok"`) })
 }
