@@ -11,8 +11,7 @@ import (
 	"omniservice/omni/wire"
 )
 
-// beatGather is how long heartbeats that are due wait for others: a question to the bus for each would cost more than
-// all the rest of a heartbeat.
+// beatGather is how long heartbeats that are due wait for others, to share one question to the bus (docs/performance.md).
 const beatGather = 50 * time.Millisecond
 
 // beats collects the connections whose heartbeat is due, so that many share one question to the bus.
@@ -126,7 +125,7 @@ func (h *Hub) beat(due, late []*Conn) {
 // heard is a granted topic of a connection, and the epoch that the client was told.
 type heard struct{ topic, epoch string }
 
-// heartbeat makes the message with wire.HeartbeatData. It is written by hand because idle connections cost little else.
+// heartbeat makes the message with wire.HeartbeatData, by hand, because each idle connection gets one every Options.Heartbeat.
 func heartbeat(topics []heard, known map[string]Position, now time.Time) *message {
 	b := append(make([]byte, 0, 64*(1+len(topics))), `{"offsets":{`...)
 	b = appendEach(b, topics, known, func(heard, Position) bool { return true }, func(b []byte, p Position) []byte {
