@@ -4,6 +4,7 @@ package carriers
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
@@ -49,8 +50,16 @@ type Carrier interface {
 	// Respond gives the answer to a webhook whose events are durable.
 	Respond(p Parsed) HTTPResponse
 
-	// Send delivers m once, by m.Publish. A failure is always a *SendError.
+	// Send delivers m once, by m.Publish: its sender, its recipient, and Publish.ReplyTo for the carrier's id of the message
+	// that it answers. Files have an address that the provider can fetch (External.URL). A failure is always a *SendError.
 	Send(ctx context.Context, m omni.ServiceMessage) (SendResult, error)
+}
+
+// Challenger is a Carrier whose provider asks, before it posts anything, whether a webhook's address is ours.
+type Challenger interface {
+	// Challenge answers such a request; ok is false where r is an ordinary webhook, to be verified and parsed. What is
+	// wrong with it is a *WebhookError.
+	Challenge(r WebhookRequest) (answer HTTPResponse, ok bool, err error)
 }
 
 // MediaFetcher is a Carrier whose files need more than a plain GET: credentials, or a step before.
@@ -65,6 +74,76 @@ type MediaFetcher interface {
 type Lookuper interface {
 	// Lookup finds the message that Send was called with. It returns omni.ErrNotFound if the carrier never took it.
 	Lookup(ctx context.Context, m omni.ServiceMessage) (SendResult, error)
+}
+
+// Reactor is a Carrier that brings our reactions to its users.
+type Reactor interface {
+	// React puts an emoji on a message of p's recipient, named by the carrier's id; an empty one takes back what was there.
+	// A failure is always a *SendError.
+	React(ctx context.Context, p omni.PublishChannel, carrierMessageID, emoji string) error
+}
+
+// ReadMarker is a Carrier that shows its users what we have read.
+type ReadMarker interface {
+	// MarkRead tells p's recipient that we have read a message of theirs, and all before it. A failure is always a *SendError.
+	MarkRead(ctx context.Context, p omni.PublishChannel, carrierMessageID string) error
+}
+
+// Typer is a Carrier that shows its users that we are writing.
+type Typer interface {
+	// Type shows it to p's recipient for some seconds; carrierMessageID is the newest message that they sent, "" for none.
+	// TypeEvery is how long it is shown at least. A failure is always a *SendError.
+	Type(ctx context.Context, p omni.PublishChannel, carrierMessageID string) error
+	TypeEvery() time.Duration
+}
+
+// Paced is a Carrier that takes only so many messages in a time.
+type Paced interface {
+	// Pace says how fast a sender of ours may send. It may change from call to call.
+	Pace(family omni.ChannelType, sender string) Pace
+}
+
+// Pace is how fast messages may go out. What is zero has no limit.
+type Pace struct {
+	PerSecond float64       // of one sender, over time
+	Burst     int           // of one sender, at once; 0 means as many as in a second, at least 1
+	PairEvery time.Duration // between two messages of one sender to one recipient, over time
+	PairBurst int           // to one recipient, at once; 0 means 1
+}
+
+// Checker is a Carrier that can find out whether its account works.
+type Checker interface {
+	// Check asks the provider, without sending anything to anybody. Every check that was made is in the answer.
+	Check(ctx context.Context) []Check
+}
+
+// Check is one thing that was looked at, for those who set an account up.
+type Check struct {
+	Name   string `json:"name"` // credentials, sender, webhook, subscription, ...
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"` // what was found; if not OK what is wrong and what to do. Holds no secret
+}
+
+// TemplateManager is a Carrier that keeps message templates. Errors are omni.Problems: ErrInvalid with Fields for what is
+// wrong with a template, ErrForbidden for credentials without that right, ErrRateLimited and ErrUnavailable.
+type TemplateManager interface {
+	// Templates lists all templates of the account. Of each, the carrier's fields are set: those that are not ours alone.
+	Templates(ctx context.Context) ([]omni.MessageTemplate, error)
+	// CheckTemplate reports what the provider would refuse in a new template.
+	CheckTemplate(t omni.MessageTemplate) error
+	// CreateTemplate hands a template in for review; the answer has its CarrierID, Status and Category.
+	CreateTemplate(ctx context.Context, t omni.MessageTemplate) (omni.MessageTemplate, error)
+	// DeleteTemplate removes a template in its language.
+	DeleteTemplate(ctx context.Context, t omni.MessageTemplate) error
+	// FillTemplate checks what fills a template's places, and gives the message's text as its reader will see it.
+	FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (text string, err error)
+}
+
+// CatchUp is a Carrier that can be asked for what came in while its webhooks did not arrive.
+type CatchUp interface {
+	// Missed lists what was written to an address of ours (the To of its events) since a moment, oldest first. Events that
+	// were delivered already may be among them.
+	Missed(ctx context.Context, address string, since omni.Millis) ([]omni.CarrierChannelEvent, error)
 }
 
 // SendResult is what a carrier answered to a message that it took.
@@ -97,6 +176,10 @@ type Options struct {
 	APIBase    string       // scheme and host of the carrier's API; empty means the real one
 	Deliver    Deliverer    // brings an event back as if a webhook had come; only the Test carrier uses it
 	Now        func() time.Time
+
+	// OpenFile reads a file of an outbound message, for a carrier that takes files instead of their addresses. It is
+	// omni.ErrNotFound if there is no such file. nil: there are none.
+	OpenFile func(ctx context.Context, f omni.MediaReference) (io.ReadCloser, error)
 }
 
 // Deliverer takes events that a carrier inside the gateway makes by itself.

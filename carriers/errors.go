@@ -30,7 +30,13 @@ type WebhookError struct {
 	Name  string // one of the constants above
 	Field string // for MissingField: the carrier's name of it
 	Kind  error  // omni.ErrUnauthenticated, omni.ErrForbidden or omni.ErrInvalid
-	Err   error  // the cause, for the log; never holds a secret or a value of the request
+
+	// Status is the HTTP status of the answer; 0 means 403 for what is not authentic, and 400 for what cannot be read.
+	Status int
+	// Authenticate is the WWW-Authenticate of a 401: what the provider has to bring.
+	Authenticate string
+
+	Err error // the cause, for the log; never holds a secret or a value of the request
 }
 
 // Error implements error.

@@ -24,6 +24,21 @@ type Capabilities struct {
 	Typing         bool     `json:"typing"                   bson:"typing"`
 	Reactions      bool     `json:"reactions"                bson:"reactions"`
 	ReplyTo        bool     `json:"replyTo"                  bson:"replyTo"`
+
+	MaxTextBytes     int               `json:"maxTextBytes,omitempty"     bson:"maxTextBytes,omitempty"`     // UTF-8 bytes, where the carrier counts those; 0: no such limit
+	MaxCaptionLength int               `json:"maxCaptionLength,omitempty" bson:"maxCaptionLength,omitempty"` // UTF-16 code units of a text beside files; 0: as MaxTextLength
+	MediaLimits      []MediaLimit      `json:"mediaLimits,omitempty"      bson:"mediaLimits,omitempty"`      // of kinds that are not as MaxMediaBytes says
+	TotalMediaBytes  int64             `json:"totalMediaBytes,omitempty"  bson:"totalMediaBytes,omitempty"`  // all files of one message; 0: no such limit
+	Interactive      []InteractiveType `json:"interactive,omitempty"      bson:"interactive,omitempty"`      // buttons, lists and the like that can be sent
+	Location         bool              `json:"location"                   bson:"location"`                   // a place can be sent
+	ContactCards     bool              `json:"contactCards"               bson:"contactCards"`               // contacts can be sent
+	ReadReceipts     bool              `json:"readReceipts"               bson:"readReceipts"`               // contacts are shown what we have read
+}
+
+// MediaLimit is the largest file of some types.
+type MediaLimit struct {
+	Types    []string `json:"types"    bson:"types"`    // MIME types; "image/*" stands for all images
+	MaxBytes int64    `json:"maxBytes" bson:"maxBytes"` // one file
 }
 
 // LiveChatSettings is what a LiveChat channel has besides.
@@ -194,6 +209,7 @@ type PublishChannel struct {
 	ChannelType      ChannelType     `json:"channelType"      bson:"channelType"` // MMS for an SMS channel that sends files
 	Sender           string          `json:"sender"           bson:"sender"`      // our address
 	Target           PublishIdentity `json:"target"           bson:"target"`
+	ReplyTo          string          `json:"replyTo,omitempty" bson:"replyTo,omitempty"` // the carrier's id of the message that this answers; set when it goes out
 }
 
 // PublishIdentity is who an outbound message goes to. (Seed: PublishIdentity.)

@@ -347,14 +347,38 @@ const (
 	PayloadText        PayloadType = "text"        // Text is set
 	PayloadImage       PayloadType = "image"       // Image is set: nothing but images, with or without text
 	PayloadMedia       PayloadType = "media"       // Media is set: files of any kind, with or without text
+	PayloadTemplate    PayloadType = "template"    // Template is set; Text is what its reader sees
+	PayloadInteractive PayloadType = "interactive" // Interactive is set; Text is its body
+	PayloadLocation    PayloadType = "location"    // Location is set; Text names the place
+	PayloadContacts    PayloadType = "contacts"    // Contacts is set; Text has a line for each
 	PayloadUnsupported PayloadType = "unsupported" // a kind that we cannot show; Unsupported names it
 )
 
 // PayloadTypes lists every payload type.
-var PayloadTypes = []PayloadType{PayloadText, PayloadImage, PayloadMedia, PayloadUnsupported}
+var PayloadTypes = []PayloadType{
+	PayloadText, PayloadImage, PayloadMedia, PayloadTemplate, PayloadInteractive, PayloadLocation, PayloadContacts, PayloadUnsupported,
+}
 
 // Valid reports whether p is one of PayloadTypes.
 func (p PayloadType) Valid() bool { return isOneOf(p, PayloadTypes) }
+
+// InteractiveType is what the reader of an interactive message can do.
+type InteractiveType string
+
+// The interactive types, by WhatsApp's words.
+const (
+	InteractiveButtons  InteractiveType = "button"                   // press one of up to 3 buttons
+	InteractiveList     InteractiveType = "list"                     // choose from a list
+	InteractiveURL      InteractiveType = "cta_url"                  // open an address
+	InteractiveLocation InteractiveType = "location_request_message" // tell where they are
+	InteractiveFlow     InteractiveType = "flow"                     // fill in a form
+)
+
+// InteractiveTypes lists every interactive type.
+var InteractiveTypes = []InteractiveType{InteractiveButtons, InteractiveList, InteractiveURL, InteractiveLocation, InteractiveFlow}
+
+// Valid reports whether t is one of InteractiveTypes.
+func (t InteractiveType) Valid() bool { return isOneOf(t, InteractiveTypes) }
 
 // MediaState is where a file stands on its way to us.
 type MediaState string

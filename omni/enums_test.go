@@ -42,7 +42,7 @@ func TestEnumsKeepTheirWireValues(t *testing.T) {
 	checkEnum(t, omni.PresenceStates, omni.PresenceState.Valid, "online away busy offline")
 	checkEnum(t, omni.EventKinds, omni.EventKind.Valid,
 		"message status reaction template account system edit delete preference error")
-	checkEnum(t, omni.PayloadTypes, omni.PayloadType.Valid, "text image media unsupported")
+	checkEnum(t, omni.PayloadTypes, omni.PayloadType.Valid, "text image media template interactive location contacts unsupported")
 	checkEnum(t, omni.MediaStates, omni.MediaState.Valid, "pending ready failed")
 	checkEnum(t, omni.WorkflowResults, omni.WorkflowResult.Valid,
 		"HTTP_SUCCESS HTTP_NOT_FOUND HTTP_BAD_REQUEST HTTP_INTERNAL_SERVER_ERROR")

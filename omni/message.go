@@ -1,6 +1,9 @@
 package omni
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Identity is how one end of a message is known on its channel. (Seed: Identity.)
 type Identity struct {
@@ -15,6 +18,42 @@ func (i Identity) Validate() error {
 	bad.require(i.ChannelType.Valid(), "channelType", "is not a channel type")
 	bad.require(i.Address != "" && len(i.Address) <= 255, "address", "must be 1 to 255 bytes")
 	return bad.err("identity")
+}
+
+// Limits of Metadata.
+const (
+	maxMetadata      = 32   // entries
+	maxMetadataKey   = 64   // bytes
+	maxMetadataValue = 4096 // bytes
+)
+
+// Metadata is what a carrier tells of a message and what no field is for: an advertisement that led to it, the lines of an
+// order, the id of a pressed button. Keys are ours, in camel case; values are hostile text.
+type Metadata map[string]string
+
+// Set adds an entry, cut to what an entry may hold. An empty value adds nothing, nor does one too many.
+func (m *Metadata) Set(key, value string) {
+	if value == "" || len(*m) >= maxMetadata {
+		return
+	}
+	if *m == nil {
+		*m = Metadata{}
+	}
+	if len(value) > maxMetadataValue {
+		value = strings.ToValidUTF8(value[:maxMetadataValue], "")
+	}
+	(*m)[key] = value
+}
+
+// Validate reports what is wrong as ErrInvalid.
+func (m Metadata) Validate() error {
+	bad := invalid{}
+	bad.require(len(m) <= maxMetadata, "metadata", "must be at most 32 entries")
+	for k, v := range m {
+		bad.require(k != "" && len(k) <= maxMetadataKey, "metadata", "must have keys of 1 to 64 bytes")
+		bad.require(len(v) <= maxMetadataValue, "metadata", "must have values of at most 4096 bytes")
+	}
+	return bad.err("metadata")
 }
 
 // ReceivedChannel tells through which of our channels a message came or went. (Seed: ReceivedChannel.)
@@ -57,6 +96,7 @@ type ServiceMessage struct {
 	StatusHistory    []DeliveryStatus `json:"statusHistory,omitempty"   bson:"statusHistory,omitempty"`  // every status that changed it, oldest first
 	Reason           Reason           `json:"reason,omitempty"           bson:"reason,omitempty"`        // why it failed
 	ErrorCode        string           `json:"errorCode,omitempty"        bson:"errorCode,omitempty"`     // the carrier's own code
+	Metadata         Metadata         `json:"metadata,omitempty"         bson:"metadata,omitempty"`      // what the carrier told beside it
 	Publish          *PublishChannel  `json:"publish,omitempty"          bson:"publish,omitempty"`       // outbound: what it goes out by
 	WorkflowSteps    []WorkflowSteps  `json:"workflowSteps,omitempty"    bson:"workflowSteps,omitempty"` // what was done with it, in order
 	ReceivedAt       Millis           `json:"receivedAt"                 bson:"receivedAt"`              // when the gateway got it
@@ -81,6 +121,7 @@ func (m ServiceMessage) Validate() error {
 	bad.require(len(m.ClientID) <= 255, "clientId", "must be at most 255 bytes")
 	bad.require(len(m.CarrierMessageID) <= 255, "carrierMessageId", "must be at most 255 bytes")
 	bad.require(m.ReceivedAt > 0, "receivedAt", "is required")
+	bad.nest("metadata", m.Metadata.Validate())
 	bad.nest("schemaVersion", m.SchemaVersion.Validate())
 	return bad.err("message")
 }
@@ -138,8 +179,11 @@ type CarrierChannelEvent struct {
 	NetworkCode      string           `json:"networkCode,omitempty"     bson:"networkCode,omitempty"` // the mobile network's own code
 	Field            string           `json:"field,omitempty"           bson:"field,omitempty"`       // the part of the webhook that it came from
 	Unsupported      string           `json:"unsupported,omitempty"     bson:"unsupported,omitempty"` // the carrier's word for a content that we cannot show
-	Fragment         *MessageFragment `json:"fragment,omitempty"        bson:"fragment,omitempty"`    // set if this is one part of a longer text
-	OccurredAt       Millis           `json:"occurredAt,omitempty"      bson:"occurredAt,omitempty"`  // the carrier's time; 0 if it gives none
+	Location         *Location        `json:"location,omitempty"        bson:"location,omitempty"`
+	Contacts         []ContactCard    `json:"contacts,omitempty"        bson:"contacts,omitempty"`
+	Metadata         Metadata         `json:"metadata,omitempty"        bson:"metadata,omitempty"`   // what has no place elsewhere
+	Fragment         *MessageFragment `json:"fragment,omitempty"        bson:"fragment,omitempty"`   // set if this is one part of a longer text
+	OccurredAt       Millis           `json:"occurredAt,omitempty"      bson:"occurredAt,omitempty"` // the carrier's time; 0 if it gives none
 }
 
 // Contact is the address of the end user: the sender of what is inbound, the recipient of what is outbound.
@@ -173,5 +217,13 @@ func (e CarrierChannelEvent) Validate() error {
 	if e.Fragment != nil {
 		bad.nest("fragment", e.Fragment.Validate())
 	}
+	if e.Location != nil {
+		bad.nest("location", e.Location.Validate())
+	}
+	bad.require(len(e.Contacts) <= maxContactCards, "contacts", "must be at most 50")
+	for _, c := range e.Contacts {
+		bad.nest("contacts", c.Validate())
+	}
+	bad.nest("metadata", e.Metadata.Validate())
 	return bad.err("carrier event")
 }

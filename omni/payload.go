@@ -8,12 +8,16 @@ import (
 // MessagePayload is what a message says: one of its parts is set, Type tells which. (Seed: MessagePayLoad.)
 // Text may stand beside Image or Media.
 type MessagePayload struct {
-	Type          PayloadType    `json:"type"                    bson:"type"`
-	Text          *TextMessage   `json:"text,omitempty"          bson:"text,omitempty"`
-	Image         *ImageMessage  `json:"image,omitempty"         bson:"image,omitempty"`
-	Media         []MediaMessage `json:"media,omitempty"         bson:"media,omitempty"`
-	ButtonPayload string         `json:"buttonPayload,omitempty" bson:"buttonPayload,omitempty"` // what the pressed button carried
-	Unsupported   string         `json:"unsupported,omitempty"   bson:"unsupported,omitempty"`   // the carrier's word for the kind, such as "poll"
+	Type          PayloadType         `json:"type"                    bson:"type"`
+	Text          *TextMessage        `json:"text,omitempty"          bson:"text,omitempty"`
+	Image         *ImageMessage       `json:"image,omitempty"         bson:"image,omitempty"`
+	Media         []MediaMessage      `json:"media,omitempty"         bson:"media,omitempty"`
+	Template      *TemplateMessage    `json:"template,omitempty"      bson:"template,omitempty"`
+	Interactive   *InteractiveMessage `json:"interactive,omitempty"   bson:"interactive,omitempty"`
+	Location      *Location           `json:"location,omitempty"      bson:"location,omitempty"`
+	Contacts      []ContactCard       `json:"contacts,omitempty"      bson:"contacts,omitempty"`
+	ButtonPayload string              `json:"buttonPayload,omitempty" bson:"buttonPayload,omitempty"` // what the pressed button carried
+	Unsupported   string              `json:"unsupported,omitempty"   bson:"unsupported,omitempty"`   // the carrier's word for the kind, such as "poll"
 }
 
 // TextMessage is plain text. (Seed: TextMessage.)
@@ -100,8 +104,33 @@ func (p MessagePayload) Validate() error {
 		bad.require(p.Image == nil, "image", "must be empty beside media")
 	case PayloadUnsupported:
 		bad.require(p.Unsupported != "", "unsupported", "must name the kind")
+	case PayloadTemplate:
+		bad.require(p.Template != nil, "template", "is required for a template")
+	case PayloadInteractive:
+		bad.require(p.Interactive != nil, "interactive", "is required for an interactive message")
+	case PayloadLocation:
+		bad.require(p.Location != nil, "location", "is required for a location")
+	case PayloadContacts:
+		bad.require(len(p.Contacts) > 0, "contacts", "must hold at least one contact")
 	default:
-		bad.require(false, "type", "must be text, image, media or unsupported")
+		bad.require(false, "type", "must be text, image, media, template, interactive, location, contacts or unsupported")
+	}
+	bad.require(p.Template == nil || p.Type == PayloadTemplate, "template", "must be empty for this type")
+	bad.require(p.Interactive == nil || p.Type == PayloadInteractive, "interactive", "must be empty for this type")
+	bad.require(p.Location == nil || p.Type == PayloadLocation, "location", "must be empty for this type")
+	bad.require(len(p.Contacts) == 0 || p.Type == PayloadContacts, "contacts", "must be empty for this type")
+	if p.Template != nil {
+		bad.nest("template", p.Template.Validate())
+	}
+	if p.Interactive != nil {
+		bad.nest("interactive", p.Interactive.Validate())
+	}
+	if p.Location != nil {
+		bad.nest("location", p.Location.Validate())
+	}
+	bad.require(len(p.Contacts) <= maxContactCards, "contacts", "must be at most 50")
+	for _, c := range p.Contacts {
+		bad.nest("contacts", c.Validate())
 	}
 	if p.Image != nil {
 		for _, r := range p.Image.References {
