@@ -70,6 +70,7 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
+	shares     bool     // its webhook may be shared: see sharingCarrier
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -80,6 +81,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
+	if f.shares {
+		return &sharingCarrier{fakeCarrier{f}}, nil
+	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
 	}

@@ -49,13 +49,23 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refuseWebhook(c, name, verifyStatus(err))
 		return
 	}
-	parsed, err := account.Carrier.Parse(req)
+	own, elsewhere, err := s.d.Pipeline.Share(ctx, account, req)
 	if err != nil {
-		s.webhookRefused(ctx, account, err)
-		s.refuseParse(c, name, err)
+		s.log.ErrorContext(ctx, "share a webhook", "carrier", string(name), "account_id", account.Record.ID,
+			"org_id", account.Record.Tenant.OrganisationID, "err", err)
+		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
-	if err := s.d.Pipeline.Accept(ctx, account, req, parsed); err != nil {
+	var parsed carriers.Parsed
+	if own != nil {
+		req.Body = own
+		if parsed, err = account.Carrier.Parse(req); err != nil {
+			s.webhookRefused(ctx, account, err)
+			s.refuseParse(c, name, err)
+			return
+		}
+	}
+	if err := s.d.Pipeline.Accept(ctx, account, req, parsed, elsewhere...); err != nil {
 		s.log.ErrorContext(ctx, "webhook not durable", "carrier", string(name), "account_id", account.Record.ID,
 			"org_id", account.Record.Tenant.OrganisationID, "err", err)
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
