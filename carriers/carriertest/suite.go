@@ -113,6 +113,9 @@ func (h Harness) fixtures(t *testing.T, fixtures []Fixture) {
 			c := h.open(t, f.Secret)
 			require.NoError(t, f.Check(c))
 			r := f.Webhook()
+			if f.Kind == handshake {
+				return
+			}
 			if !f.Authentic() {
 				h.silent(t, c.Verify(r))
 				return
