@@ -65,11 +65,12 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	h.seen = &sync.Map{}
 	fixtures := Fixtures(t, h.Webhooks)
-	t.Run("memory", func(t *testing.T) { h.memory(t, fixtures) })
+	webhooks := slices.DeleteFunc(slices.Clone(fixtures), func(f Fixture) bool { return f.Kind == handshake })
+	t.Run("memory", func(t *testing.T) { h.memory(t, webhooks) })
 	t.Run("fixtures", func(t *testing.T) { h.fixtures(t, fixtures) })
-	t.Run("signatures", func(t *testing.T) { h.signatures(t, fixtures) })
+	t.Run("signatures", func(t *testing.T) { h.signatures(t, webhooks) })
 	t.Run("mutants", func(t *testing.T) { h.mutants(t, fixtures) })
-	t.Run("malformed", func(t *testing.T) { h.malformed(t, fixtures) })
+	t.Run("malformed", func(t *testing.T) { h.malformed(t, webhooks) })
 	t.Run("payloads", func(t *testing.T) { h.payloads(t) })
 	t.Run("account", func(t *testing.T) { h.account(t) })
 	if h.Sends != "" {
@@ -267,7 +268,7 @@ func (h Harness) mutants(t *testing.T, fixtures []Fixture) {
 	}
 	look(func(f Fixture, mutant carriers.Carrier) bool { return f.Check(mutant) != nil })
 	look(func(f Fixture, mutant carriers.Carrier) bool {
-		if f.Authentic() {
+		if f.Authentic() && f.Kind != handshake {
 			for _, r := range h.forgeries(f) {
 				if mutant.Verify(r) == nil {
 					return true
@@ -384,7 +385,7 @@ func (h Harness) memory(t *testing.T, fixtures []Fixture) {
 			continue // large bodies take long, and fixtures of a kind are read alike
 		}
 		tried[kind] = true
-		for i, body := range hostile(int(h.Provider.MaxBody())) {
+		for i, body := range hostile(int(min(h.Provider.MaxBody(), 1<<20))) { // what grows too fast does so in a part of the largest
 			r := f.Webhook()
 			r.Body = body
 			h.Sign(f.Secret, &r)
