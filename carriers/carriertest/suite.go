@@ -283,13 +283,18 @@ func (h Harness) mutants(t *testing.T, fixtures []Fixture) {
 	}
 }
 
-// malformed cuts every fixture at each byte, and tries bodies that nobody sends. (Rules W8 and X3.)
+// malformed cuts every fixture at each byte, and tries bodies that nobody sends. (Rules W8 and X3.) What was cut the same
+// way before is not tried again: many fixtures begin alike.
 func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
+	tried := map[string][]string{}
 	for _, f := range fixtures {
+		alike := fmt.Sprint(f.Request.Method, f.Request.URL, f.Request.Headers["Content-Type"], f.Secret)
+		before := tried[alike]
+		tried[alike] = append(before, f.Request.Body)
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			c := h.open(t, f.Secret)
-			for i := range len(f.Request.Body) {
+			for i := known(f.Request.Body, before); i < len(f.Request.Body); i++ {
 				r := f.Webhook()
 				r.Body = r.Body[:i]
 				h.Sign(f.Secret, &r)
@@ -303,6 +308,9 @@ func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
 				h.verifies(t, c, r)
 				h.parses(t, c, r)
 			}
+			if len(before) > 0 {
+				return
+			}
 			for _, body := range hostile(8 << 10) {
 				r := f.Webhook()
 				r.Body = body
@@ -312,6 +320,19 @@ func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
 			}
 		})
 	}
+}
+
+// known is the length at which a body has to be cut to be one that was not cut out of others.
+func known(body string, others []string) int {
+	most := 0
+	for _, other := range others {
+		n := 0
+		for n < len(body) && n < len(other) && body[n] == other[n] {
+			n++
+		}
+		most = max(most, n+1)
+	}
+	return most
 }
 
 // verifies expects a verdict on a request that no provider makes.
