@@ -1,6 +1,7 @@
 package whatsapp
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -390,24 +391,27 @@ func location(e *omni.CarrierChannelEvent, l *LocationContent) bool {
 	return true
 }
 
+// Limits of the contacts that a message may pass on.
+const (
+	maxCards = 50
+	maxWays  = 20 // numbers of one, and addresses
+)
+
 func cards(e *omni.CarrierChannelEvent, all List[Card]) bool {
 	var lines []string
-	for c := range all.All() {
-		if len(lines) == maxCards {
-			break
-		}
+	for c := range all.Some(maxCards) {
 		name := omni.CleanName(string(c.Name.FormattedName))
 		if name == "" {
 			name = omni.CleanName(string(c.Name.FirstName + " " + c.Name.LastName))
 		}
 		card := omni.ContactCard{Name: short(name), Organisation: short(omni.CleanName(string(c.Org.Company)))}
-		for p := range c.Phones.All() {
-			if s := short(omni.CleanName(string(p.Phone))); s != "" && len(card.Phones) < 20 {
+		for p := range c.Phones.Some(maxWays) {
+			if s := short(omni.CleanName(string(p.Phone))); s != "" {
 				card.Phones = append(card.Phones, s)
 			}
 		}
-		for m := range c.Emails.All() {
-			if s := short(omni.CleanName(string(m.Email))); s != "" && len(card.Emails) < 20 {
+		for m := range c.Emails.Some(maxWays) {
+			if s := short(omni.CleanName(string(m.Email))); s != "" {
 				card.Emails = append(card.Emails, s)
 			}
 		}
@@ -467,15 +471,16 @@ func interactive(e *omni.CarrierChannelEvent, i *InteractiveContent) bool {
 
 // response adds what a form was filled in with: as JSON if it is an object, which nobody promises, else as it is.
 func response(m *omni.Metadata, filled text) {
-	var object map[string]json.RawMessage
-	if carriers.CheckNesting([]byte(filled)) != nil || json.Unmarshal([]byte(filled), &object) != nil || object == nil {
+	var object struct {
+		Token text `json:"flow_token"`
+	}
+	raw := []byte(strings.TrimSpace(string(filled)))
+	if !bytes.HasPrefix(raw, []byte("{")) || carriers.CheckNesting(raw) != nil || lenient(raw, &object) != nil {
 		set(m, "flowResponse", filled)
 		return
 	}
-	setJSON(m, "flowResponse", []byte(filled))
-	var token text
-	_ = lenient(object["flow_token"], &token)
-	set(m, "flowToken", token)
+	setJSON(m, "flowResponse", raw)
+	set(m, "flowToken", object.Token)
 }
 
 func order(e *omni.CarrierChannelEvent, o *OrderContent) bool {
