@@ -100,7 +100,9 @@ func TestEnvironmentsShareAWebhook(t *testing.T) {
 	require.Len(t, received(t, ana), 1, "production hears of its own alone")
 
 	// Staging has a mapping that would send it back: what was forwarded stays.
-	var own struct{ Items []struct{ ID, Carrier string } }
+	var own struct {
+		Items []struct{ ID, Carrier string }
+	}
 	staging.Alpha.Call(t, http.MethodGet, "/api/v1/carrier-accounts", nil).JSON(t, &own)
 	for _, a := range own.Items {
 		if a.Carrier == string(omni.CarrierWhatsApp) {
