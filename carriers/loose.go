@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"omniservice/omni"
 )
@@ -24,6 +25,9 @@ func (s *Scalar) UnmarshalJSON(b []byte) error {
 	*s = ""
 	switch {
 	case len(b) == 0 || b[0] == '{' || b[0] == '[' || b[0] == 'n':
+		return nil
+	case b[0] == '"' && bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b):
+		*s = Scalar(b[1 : len(b)-1]) // what it holds stands there as it is
 		return nil
 	case b[0] == '"':
 		return json.Unmarshal(b, (*string)(s))

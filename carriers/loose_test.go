@@ -14,7 +14,8 @@ import (
 func TestScalarAndStrings(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		`"a"`: "a", `14155550123`: "14155550123", `true`: "true", `null`: "", `{"a":1}`: "", `["a"]`: "", `"\ud83d\ude00"`: "😀",
+		`"a"`: "a", `14155550123`: "14155550123", `true`: "true", `null`: "", `{"a":1}`: "", `["a"]`: "", `"\ud83d\ude00"`: "😀", `""`: "", `"é"`: "é",
+		"\"\xff\"": "\ufffd",
 	} {
 		var s carriers.Scalar
 		require.NoError(t, json.Unmarshal([]byte(in), &s), in)

@@ -107,7 +107,7 @@ func open(tb testing.TB, secret map[string]string) carriers.Carrier {
 	return c
 }
 
-func TestSec_W2_KnownCredentials(t *testing.T) {
+func TestSec_W2_PublishedSignatures(t *testing.T) {
 	t.Parallel()
 	for _, known := range []struct {
 		password, header string
@@ -149,7 +149,7 @@ func TestSec_W2_KnownCredentials(t *testing.T) {
 
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
-func TestSec_W11_TwoPasswordsAtOnce(t *testing.T) {
+func TestSec_W11_BothSecretsAreTakenWhileOneReplacesTheOther(t *testing.T) {
 	t.Parallel()
 	c := open(t, map[string]string{
 		"username": hookUser, "password": hookPassword, "previousPassword": previous, "statusUsername": statusUser, "statusPassword": statusSecret,
@@ -174,7 +174,7 @@ func TestSec_W11_TwoPasswordsAtOnce(t *testing.T) {
 	require.Error(t, open(t, map[string]string{"username": hookUser, "password": hookPassword}).Verify(*r), "an account without credentials for statuses")
 }
 
-func TestSec_W2_PathAlone(t *testing.T) {
+func TestPathAlone(t *testing.T) {
 	t.Parallel()
 	c := open(t, map[string]string{"scheme": "path"})
 	for address, valid := range map[string]bool{
