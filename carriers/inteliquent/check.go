@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"omniservice/carriers"
 	"omniservice/omni"
@@ -72,10 +73,11 @@ func (c *Carrier) checkWebhook(all []authorization) carriers.Check {
 	return check
 }
 
-// brings reports whether a webhook would be taken. What Inteliquent does not show is taken to be right.
+// brings reports whether a webhook would be taken. What Inteliquent does not show, or shows starred out, is taken to be
+// right.
 func (c *Carrier) brings(a authorization) bool {
 	known := func(given omni.Secret, all []omni.Secret) bool {
-		return given.IsZero() || slices.ContainsFunc(all, func(s omni.Secret) bool { return same(given.Reveal(), s.Reveal()) == 1 })
+		return given.IsZero() || strings.Contains(given.Reveal(), "*") || slices.ContainsFunc(all, func(s omni.Secret) bool { return same(given.Reveal(), s.Reveal()) == 1 })
 	}
 	switch c.config.Scheme {
 	case schemePath:
