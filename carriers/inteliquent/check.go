@@ -13,7 +13,8 @@ import (
 	"omniservice/omni"
 )
 
-// authorization is one address that Inteliquent posts webhooks to, and what it brings.
+// authorization is one address that Inteliquent posts webhooks to, and what it brings; or, without an address, a key to
+// send with.
 type authorization struct {
 	WebhookURL  string          `json:"webhookUrl"`
 	TN          carriers.Scalar `json:"tn"` // empty: the whole account's
@@ -57,6 +58,7 @@ func (c *Carrier) Check(ctx context.Context) []carriers.Check {
 // checkWebhook looks for our address among those that are configured.
 func (c *Carrier) checkWebhook(all []authorization) carriers.Check {
 	check := carriers.Check{Name: "webhook"}
+	all = slices.DeleteFunc(all, func(a authorization) bool { return a.WebhookURL == "" })
 	i := slices.IndexFunc(all, func(a authorization) bool { return a.WebhookURL == c.webhookURL })
 	switch {
 	case i < 0 && len(all) == 0:
