@@ -599,6 +599,29 @@ func TestTooManyParameters(t *testing.T) {
 	}
 }
 
+func TestJSONLikeForm(t *testing.T) {
+	t.Parallel()
+	c := open(t, "none")
+	const want = `a "quoted" {brace} [list], \ : end`
+	for _, body := range []string{
+		`{"id":"1","recipient":"15005550006","originator":14155550123,"body":"a \"quoted\" {brace} [list], \\ : end"}`,
+		" \n{ \"x\" : null , \"y\":{\"body\":\"}\\\"]\"},\"z\":[[1],{}],\"ID\" :1 ,\"t\":true,\"recipient\":\"15005550006\",\r\n\"originator\":[\"14155550123\"],\"\\u0062ody\":\"a \\u0022quoted\\u0022 {brace} [list], \\\\ : end\" } ",
+		`{"id":1,"recipient":15005550006,"body":"` + strings.ReplaceAll(strings.ReplaceAll(want, `\`, `\\`), `"`, `\"`) + `","n":-1.5e3,"originator":14155550123}`,
+	} {
+		p, err := c.Parse(at(http.MethodPost, webhook, body))
+		require.NoError(t, err, body)
+		require.Len(t, p.Events, 1, body)
+		require.Equal(t, want, p.Events[0].Text)
+		require.Equal(t, "+14155550123", p.Events[0].From)
+		require.Equal(t, "1", p.Events[0].CarrierMessageID)
+	}
+	for _, body := range []string{"null", "1", `"a"`, "{} {}", `{"id":"1"`, `{"id"}`, `{"id":}`, "{", "[", "[]"} {
+		r := at(http.MethodPost, webhook, body, "Content-Type", "application/json")
+		_, err := c.Parse(r)
+		require.ErrorContains(t, err, carriers.MalformedBody, body)
+	}
+}
+
 func BenchmarkParse(b *testing.B) {
 	for _, f := range carriertest.Fixtures(b, "testdata/webhook") {
 		switch f.Name {
