@@ -264,6 +264,18 @@ func TestSec_W5_ATokenIsUsedOnce(t *testing.T) {
 	require.NoError(t, messagebird.WithoutMemory(c).Verify(at2(r, -62*time.Second)), "nothing else refuses it")
 }
 
+// The id alone does not make a repetition: what is said under it does.
+func TestSec_W5_OneIDForTwoRequests(t *testing.T) {
+	t.Parallel()
+	c := open(t, "jwt", signingKey)
+	for _, f := range carriertest.Fixtures(t, "testdata/webhook") {
+		if f.Name == "inbound-sms-form-jwt" || f.Name == "inbound-mms-form-two-media" {
+			require.NoError(t, c.Verify(f.Webhook()), f.Name)
+			require.ErrorIs(t, c.Verify(f.Webhook()), omni.ErrUnauthenticated, f.Name)
+		}
+	}
+}
+
 func at2(r carriers.WebhookRequest, d time.Duration) carriers.WebhookRequest {
 	r.Now = r.Now.Add(d)
 	return r

@@ -118,7 +118,7 @@ var checks = map[string][]check{
 			return expect(len(p.Body) == 0, carriers.BadSignature)
 		}},
 		{usedBefore, func(p *proof) string {
-			if p.claims.ExpiresAt == nil || p.used.add(p.claims.ID, p.claims.ExpiresAt.Add(leeway), p.Now) {
+			if p.claims.ExpiresAt == nil || p.used.add(p.claims.says(), p.claims.ExpiresAt.Add(leeway), p.Now) {
 				return ""
 			}
 			p.why = errors.New("the token was used before")
@@ -168,6 +168,14 @@ type claims struct {
 
 	URLHash     string  `json:"url_hash"`
 	PayloadHash *string `json:"payload_hash"` // nil: there is none
+}
+
+// says is a token's id with what it was made for. Another request under the same id is no repetition.
+func (c *claims) says() string {
+	if c.PayloadHash != nil {
+		return c.ID + "\n" + c.URLHash + "\n" + *c.PayloadHash
+	}
+	return c.ID + "\n" + c.URLHash
 }
 
 // parser refuses whatever is not an HMAC, and what is not Base64 to the letter.
@@ -260,9 +268,9 @@ type ending struct {
 	id [16]byte
 }
 
-// add remembers a token until a moment; false if it was remembered. If there are too many the one that ends first goes.
-func (u *usedTokens) add(id string, until, now time.Time) bool {
-	sum := sha256.Sum256([]byte(id))
+// add remembers what a token says until a moment; false if it was remembered. If there are too many the one that ends first goes.
+func (u *usedTokens) add(token string, until, now time.Time) bool {
+	sum := sha256.Sum256([]byte(token))
 	key := [16]byte(sum[:16])
 	u.mu.Lock()
 	defer u.mu.Unlock()
