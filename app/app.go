@@ -19,6 +19,7 @@ import (
 	"omniservice/carriers"
 	"omniservice/carriers/bandwidth"
 	"omniservice/carriers/inteliquent"
+	"omniservice/carriers/messagebird"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -147,7 +148,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, twilio.New(), whatsapp.New(), bandwidth.New(), inteliquent.New())
+	return carriers.NewRegistry(a.test, twilio.New(), whatsapp.New(), bandwidth.New(), inteliquent.New(), messagebird.New())
 }
 
 func (a *App) assemble() error {

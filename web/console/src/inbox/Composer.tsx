@@ -8,6 +8,7 @@ import { sameFamily } from "../live/live";
 import { contactName } from "../ui/names";
 import { useDrafts } from "../ui/prefs";
 import s from "./inbox.module.css";
+import { SMSCounter, SMSOffer } from "./SMSCounter";
 
 /** Where the counter begins to show: when less than this share of the text is left. */
 const tight = 0.2;
@@ -60,6 +61,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
       </div>
     );
   }
+  const segmented = channel?.capabilities.segmented;
   const left = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
   const sendable = text.trim() !== "" && left >= 0;
 
@@ -111,10 +113,20 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
         onBlur={() => typing.stop()}
         data-testid="composer"
       />
+      {segmented && (
+        <SMSOffer
+          text={text}
+          onReplace={(plain) => {
+            setDraft(i.id, plain);
+            box.current?.focus();
+          }}
+        />
+      )}
       <div className={s.sendRow}>
         <span id="composer-hint" className={s.hint}>
           {t("composer.hint")}
         </span>
+        {segmented && <SMSCounter text={text} />}
         {left < 0 ? (
           <span className={s.over} role="alert">
             {t("composer.over", { count: -left })}
