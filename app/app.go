@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"omniservice/carriers"
+	"omniservice/carriers/pubnub"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
 	"omniservice/hub"
@@ -144,7 +145,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, twilio.New())
+	return carriers.NewRegistry(a.test, twilio.New(), pubnub.New())
 }
 
 func (a *App) assemble() error {
