@@ -30,7 +30,9 @@ func TestAddressesOfPubNubChannels(t *testing.T) {
 		err := ch.Validate()
 		require.Equal(t, valid, err == nil, "%q: %v", address, err)
 		if err != nil {
-			require.Contains(t, err.(*omni.Problem).Fields, "address")
+			var p *omni.Problem
+			require.ErrorAs(t, err, &p)
+			require.Contains(t, p.Fields, "address")
 		}
 		ch.ChannelType, ch.Carrier = omni.ChannelWhatsApp, omni.CarrierWhatsApp
 		require.NoError(t, ch.Validate(), "the rule is PubNub's")

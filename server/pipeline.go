@@ -19,6 +19,7 @@ type Pipeline interface {
 	Forget(kind, id string)
 	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed) error
 	Kick()
+	CatchUp(ctx context.Context, t omni.Tenant, accountID string) error
 
 	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)
 	Topics(ctx context.Context, a Actor) ([]string, error)
