@@ -330,7 +330,7 @@ func (d *Double) Report(ctx context.Context, s Sent, r Report) error {
 		return nil
 	}
 	if err == nil {
-		err = d.post(ctx, req)
+		err = d.Post(ctx, req)
 	}
 	if err != nil {
 		err = fmt.Errorf("report %s of message %s: %w", r.Status, s.ID, err)
@@ -346,7 +346,7 @@ func (d *Double) Receive(ctx context.Context, in Inbound) error {
 	if err != nil {
 		return err
 	}
-	if err = d.post(ctx, req); err != nil {
+	if err = d.Post(ctx, req); err != nil {
 		err = fmt.Errorf("bring a message: %w", err)
 	}
 	d.tell(Note{Inbound: &in, Err: err})
@@ -368,8 +368,8 @@ func (d *Double) Webhook(in Inbound) (*http.Request, error) {
 	return d.player.Inbound(d.acc, to, in, d.o.Now())
 }
 
-// post makes one request to the gateway; what is not answered with success is an error.
-func (d *Double) post(ctx context.Context, r *http.Request) error {
+// Post makes one request to the gateway, such as Webhook's. What is not answered with success is an error.
+func (d *Double) Post(ctx context.Context, r *http.Request) error {
 	resp, err := d.o.HTTP.Do(r.WithContext(ctx))
 	if err != nil {
 		return fmt.Errorf("post: %w", err)
