@@ -26,8 +26,8 @@ type Desk struct {
 	Channel string
 }
 
-// newTeam sets a desk up in Alpha that has no account at any carrier.
-func newTeam(t testing.TB, s *System) *Desk {
+// NewTeam sets a desk up in Alpha that has no account at any carrier.
+func NewTeam(t testing.TB, s *System) *Desk {
 	t.Helper()
 	d := &Desk{System: s, Ana: s.Alpha.Agent(t, "Ana", omni.RoleAgent), Ben: s.Alpha.Agent(t, "Ben", omni.RoleAgent)}
 	d.Group = s.Alpha.Group(t, "Support", d.Ana, d.Ben)
@@ -37,7 +37,7 @@ func newTeam(t testing.TB, s *System) *Desk {
 // NewDesk sets a desk up in Alpha.
 func NewDesk(t testing.TB, s *System) *Desk {
 	t.Helper()
-	d := newTeam(t, s)
+	d := NewTeam(t, s)
 	d.Account = s.Alpha.TwilioAccount(t, "Twilio")
 	d.Channel = d.Account.Channel(t, omni.ChannelSMS, Number, d.Group)
 	return d

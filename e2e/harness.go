@@ -60,6 +60,7 @@ type Options struct {
 
 	Doubles   map[omni.CarrierName]string // where further carriers are played: scheme and host of their API
 	RetryBase time.Duration               // first wait after a failed send; 0 means 1 s; not of processes
+	At        time.Time                   // what its clock shows when it starts; zero means now; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -103,6 +104,9 @@ func (s *System) apiBases() []string {
 
 // Advance moves the clock of a system that runs inside the test.
 func (s *System) Advance(d time.Duration) { s.clock.Add(int64(d)) }
+
+// SetClock sets the clock of a system that runs inside the test.
+func (s *System) SetClock(at time.Time) { s.clock.Store(int64(time.Until(at))) }
 
 // HTTP is a client with enough idle connections for a load; it follows no redirects.
 func (s *System) HTTP() *http.Client { return s.http }
@@ -233,6 +237,9 @@ func prepare(t testing.TB, o Options) *System {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, st.Close()) })
 		s.store = st
+	}
+	if !o.At.IsZero() {
+		s.SetClock(o.At)
 	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s

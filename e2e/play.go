@@ -44,7 +44,7 @@ func Play(t testing.TB, p app.Played, o Options, so simulate.Options) *Stage {
 	})
 	o.Doubles = map[omni.CarrierName]string{p.Provider.Name(): server.URL}
 	s := &Stage{Double: double, Channels: map[omni.ChannelType]string{}, player: p.Player}
-	s.Desk = newTeam(t, Start(t, o))
+	s.Desk = NewTeam(t, Start(t, o))
 	outside.sys.Store(s.System)
 	s.Account = s.Alpha.PlayedAccount(t, p, double.Account())
 	double.SetAddresses(server.URL, s.Account.WebhookURL)
