@@ -10,9 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -35,20 +33,21 @@ const (
 	maxUploadMemory = 1 << 20
 )
 
-// Player plays Meta's Graph API for one business account.
+// Player plays Meta: its signed webhooks, and of the Graph API what one business account needs.
 type Player struct{}
 
-// NewPlayer returns the player.
-func NewPlayer() *Player { return &Player{} }
+var _ simulate.Player = Player{}
 
 // Name implements simulate.Player.
-func (*Player) Name() omni.CarrierName { return omni.CarrierWhatsApp }
+func (Player) Name() omni.CarrierName { return omni.CarrierWhatsApp }
 
 // Account implements simulate.Player.
-func (*Player) Account() carriers.Account {
+func (Player) Account() carriers.Account {
 	secret := func(s string) []omni.Secret { return []omni.Secret{omni.NewSecret(s)} }
 	return carriers.Account{
-		Config: map[string]string{wabaID: playWABA, appID: playApp},
+		ID:       "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506",
+		PublicID: "simulated",
+		Config:   map[string]string{wabaID: playWABA, appID: playApp},
 		Credentials: map[string][]omni.Secret{
 			accessToken: secret("simulated-access-token"), appSecret: secret("simulated-app-secret"), verifyToken: secret("simulated-verify-token"),
 		},
@@ -56,7 +55,7 @@ func (*Player) Account() carriers.Account {
 }
 
 // Address implements simulate.Player.
-func (*Player) Address(family omni.ChannelType) string {
+func (Player) Address(family omni.ChannelType) string {
 	if family != omni.ChannelWhatsApp {
 		return ""
 	}
@@ -64,7 +63,7 @@ func (*Player) Address(family omni.ChannelType) string {
 }
 
 // Customer implements simulate.Player.
-func (*Player) Customer(family omni.ChannelType) string {
+func (Player) Customer(family omni.ChannelType) string {
 	if family != omni.ChannelWhatsApp {
 		return ""
 	}
@@ -81,7 +80,7 @@ func newWamid() string {
 }
 
 // Inbound implements simulate.Player. A message has one file: each further one is a message of its own, in the same webhook.
-func (*Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound, now time.Time) (*http.Request, error) {
+func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound, now time.Time) (*http.Request, error) {
 	if in.ChannelType != omni.ChannelWhatsApp && in.ChannelType != "" {
 		return nil, omni.Problemf(omni.ErrInvalid, "WhatsApp brings nothing on %s", in.ChannelType)
 	}
@@ -102,10 +101,10 @@ func (*Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inboun
 		messages = append(messages, m)
 	}
 	text := in.Text
-	for _, id := range in.Files {
-		typ := mime.TypeByExtension(path.Ext(id))
-		if typ == "" {
-			typ = "application/octet-stream"
+	for i, id := range in.Files {
+		typ := "application/octet-stream"
+		if i < len(in.FileTypes) && in.FileTypes[i] != "" {
+			typ = in.FileTypes[i]
 		}
 		file := object{"id": id, "mime_type": typ}
 		if text != "" {
@@ -136,7 +135,7 @@ func (*Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inboun
 }
 
 // Report implements simulate.Player.
-func (*Player) Report(a carriers.Account, webhookURL string, s simulate.Sent, r simulate.Report, now time.Time) (*http.Request, error) {
+func (Player) Report(a carriers.Account, webhookURL string, s simulate.Sent, r simulate.Report, now time.Time) (*http.Request, error) {
 	word := string(r.Status)
 	if statuses[word] != r.Status {
 		return nil, omni.Problemf(omni.ErrInvalid, "WhatsApp does not report %s", r.Status)
@@ -196,8 +195,8 @@ func post(a carriers.Account, webhookURL, ours string, value object) (*http.Requ
 }
 
 // API implements simulate.Player.
-func (*Player) API(a carriers.Account, d simulate.Desk) http.Handler {
-	p := &graph{account: a, desk: d}
+func (Player) API(a carriers.Account, d simulate.Desk) http.Handler {
+	p := &playedGraph{account: a, desk: d}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{version}/{id}/messages", p.message)
 	mux.HandleFunc("POST /{version}/{id}/media", p.upload)
@@ -208,7 +207,7 @@ func (*Player) API(a carriers.Account, d simulate.Desk) http.Handler {
 	mux.HandleFunc("GET /{version}/{id}/message_templates", p.templates)
 	mux.HandleFunc("POST /{version}/{id}/message_templates", p.createTemplate)
 	mux.HandleFunc("DELETE /{version}/{id}/message_templates", p.deleteTemplate)
-	mux.HandleFunc("GET /attachments/{version}/{id}", p.download)
+	mux.HandleFunc("GET /whatsapp_business/attachments/{version}/{id}", p.download)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token := []byte(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 		app := a.Config[appID] + "|" + a.Credential(appSecret).Reveal()
@@ -220,8 +219,8 @@ func (*Player) API(a carriers.Account, d simulate.Desk) http.Handler {
 	})
 }
 
-// graph is the API of one account.
-type graph struct {
+// playedGraph is the API of one account.
+type playedGraph struct {
 	account carriers.Account
 	desk    simulate.Desk
 }
@@ -244,8 +243,14 @@ func refuseCall(w http.ResponseWriter, status int, code ErrorCode) {
 	answer(w, status, object{"error": e})
 }
 
+// usualCodes are the codes that come with a status, where it has one of its own.
+var usualCodes = map[int]ErrorCode{
+	http.StatusBadRequest: CodeInvalidParameter, http.StatusUnauthorized: CodeTokenExpired, http.StatusForbidden: CodePermission,
+	http.StatusTooManyRequests: CodeThroughput, http.StatusServiceUnavailable: CodeUnavailable,
+}
+
 // message takes what is sent, and what only marks or types.
-func (g *graph) message(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) message(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, carriers.MaxAnswer))
 	if err != nil {
 		refuseCall(w, http.StatusBadRequest, CodeInvalidParameter)
@@ -275,7 +280,11 @@ func (g *graph) message(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", strconv.Itoa(v.RetryAfter))
 	}
 	if v.Status != 0 {
-		refuseCall(w, v.Status, ErrorCode(v.Code))
+		code := ErrorCode(v.Code)
+		if code == "" {
+			code = usualCodes[v.Status]
+		}
+		refuseCall(w, v.Status, code)
 		return
 	}
 	contact := object{"input": in.To + in.Recipient}
@@ -288,7 +297,7 @@ func (g *graph) message(w http.ResponseWriter, r *http.Request) {
 }
 
 // sent puts a message into the words of all providers.
-func (g *graph) sent(o OutboundPayload, from string) simulate.Sent {
+func (g *playedGraph) sent(o OutboundPayload, from string) simulate.Sent {
 	s := simulate.Sent{
 		ID: newWamid(), Reference: o.CallbackData, ChannelType: omni.ChannelWhatsApp, From: from, To: o.Recipient, At: g.desk.Now(),
 	}
@@ -325,7 +334,7 @@ func (g *graph) sent(o OutboundPayload, from string) simulate.Sent {
 }
 
 // wrong says what Meta refuses in a message by itself.
-func (g *graph) wrong(o OutboundPayload, s simulate.Sent) ErrorCode {
+func (g *playedGraph) wrong(o OutboundPayload, s simulate.Sent) ErrorCode {
 	for _, id := range s.FileIDs {
 		if _, ok := g.desk.File(id); !ok {
 			return CodeInvalidParameter
@@ -348,7 +357,7 @@ func (g *graph) wrong(o OutboundPayload, s simulate.Sent) ErrorCode {
 	return CodeTemplateMissing
 }
 
-func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) upload(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxDocument+maxUploadMemory)
 	file, header, err := r.FormFile("file")
 	if err != nil || r.FormValue("messaging_product") != product {
@@ -367,7 +376,7 @@ func (g *graph) upload(w http.ResponseWriter, r *http.Request) {
 }
 
 // node serves the business account, a number or a file.
-func (g *graph) node(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) node(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	if id == g.account.Config[wabaID] {
 		answer(w, http.StatusOK, object{"id": id, "name": "Simulated business", "account_review_status": "APPROVED"})
@@ -380,7 +389,7 @@ func (g *graph) node(w http.ResponseWriter, r *http.Request) {
 			scheme = "https"
 		}
 		answer(w, http.StatusOK, object{
-			"messaging_product": product, "id": id, "url": scheme + "://" + r.Host + "/attachments/" + r.PathValue("version") + "/" + id,
+			"messaging_product": product, "id": id, "url": scheme + "://" + r.Host + "/whatsapp_business/attachments/" + r.PathValue("version") + "/" + id,
 			"mime_type": f.ContentType, "sha256": base64.StdEncoding.EncodeToString(sum[:]), "file_size": len(f.Body),
 		})
 		return
@@ -399,7 +408,7 @@ func numberOf(address string) object {
 	}
 }
 
-func (g *graph) download(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) download(w http.ResponseWriter, r *http.Request) {
 	f, ok := g.desk.File(r.PathValue("id"))
 	if !ok {
 		http.NotFound(w, r)
@@ -409,17 +418,17 @@ func (g *graph) download(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(f.Body)
 }
 
-func (*graph) numbers(w http.ResponseWriter, _ *http.Request) {
+func (*playedGraph) numbers(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, object{"data": []object{numberOf(playAddress)}})
 }
 
-func (g *graph) apps(w http.ResponseWriter, _ *http.Request) {
+func (g *playedGraph) apps(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, object{"data": []object{
 		{"whatsapp_business_api_data": object{"id": g.account.Config[appID], "name": "Simulated app", "link": "https://www.facebook.com/games/?app_id=1"}},
 	}})
 }
 
-func (*graph) subscriptions(w http.ResponseWriter, _ *http.Request) {
+func (*playedGraph) subscriptions(w http.ResponseWriter, _ *http.Request) {
 	fields := make([]object, 0, len(wantedFields))
 	for _, f := range wantedFields {
 		fields = append(fields, object{"name": f, "version": defaultVersion})
@@ -443,7 +452,7 @@ func templateOf(t omni.MessageTemplate) object {
 }
 
 // templates serves them by pages, as long as the call wants them.
-func (g *graph) templates(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) templates(w http.ResponseWriter, r *http.Request) {
 	var matching []omni.MessageTemplate
 	for _, t := range g.desk.Templates() {
 		if q := r.URL.Query(); (q.Get("name") == "" || q.Get("name") == t.Name) && (q.Get("language") == "" || q.Get("language") == t.Language) {
@@ -468,7 +477,7 @@ func (g *graph) templates(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, object{"data": page, "paging": paging})
 }
 
-func (g *graph) createTemplate(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) createTemplate(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		Name            string                `json:"name"`
 		Language        string                `json:"language"`
@@ -497,7 +506,7 @@ func (g *graph) createTemplate(w http.ResponseWriter, r *http.Request) {
 }
 
 // deleteTemplate removes one template by its id, or all of a name.
-func (g *graph) deleteTemplate(w http.ResponseWriter, r *http.Request) {
+func (g *playedGraph) deleteTemplate(w http.ResponseWriter, r *http.Request) {
 	name, id := r.URL.Query().Get("name"), r.URL.Query().Get("hsm_id")
 	var left []omni.MessageTemplate
 	all := g.desk.Templates()
