@@ -88,6 +88,7 @@ type Pipeline struct {
 	order    order
 	unsure   unsure
 	finished finished
+	stuck    stuck
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker
