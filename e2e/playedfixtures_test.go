@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -142,6 +143,7 @@ func TestFixturesOverHTTP(t *testing.T) {
 				for _, f := range g.fixtures {
 					s.play(t, f)
 				}
+				s.Advance(2 * time.Minute) // reactions wait so long for messages that nobody has
 				s.Drained(t)
 				s.settled(t)
 			}
