@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -376,9 +377,7 @@ func TestCheck(t *testing.T) {
 	check := func(t *testing.T, change map[string]string, settings ...func(carriers.Account)) ([]carriers.Check, *meta) {
 		t.Helper()
 		all := answers()
-		for what, answer := range change {
-			all[what] = answer
-		}
+		maps.Copy(all, change)
 		m := newMeta(t, all)
 		checks := openWith(t, carriers.Options{APIBase: m.url, WebhookURL: webhook}, settings...).Check(t.Context())
 		for _, c := range checks {
