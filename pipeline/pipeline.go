@@ -90,6 +90,7 @@ type Pipeline struct {
 	unsure   unsure
 	finished finished
 	rerouter rerouter
+	stuck    stuck
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker
