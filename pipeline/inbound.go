@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -367,7 +369,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	in := incoming{
 		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
 		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
-		payload: payloadOf(e, text),
+		payload: payloadOf(e, text), metadata: e.Metadata,
 	}
 	contact, identity, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -387,16 +389,44 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 }
 
 func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
-	if e.Unsupported != "" && len(e.Media) == 0 {
-		pl := omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
-		if text != "" {
-			pl.Text = &omni.TextMessage{Body: text}
-		}
+	var pl omni.MessagePayload
+	switch {
+	case e.Unsupported != "" && len(e.Media) == 0:
+		pl = omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
+	case len(e.Media) > 0 || e.Location == nil && len(e.Contacts) == 0:
+		pl = omni.NewPayload(text, e.Media)
+		pl.ButtonPayload = e.ButtonPayload
 		return pl
+	case e.Location != nil:
+		pl = omni.MessagePayload{Type: omni.PayloadLocation, Location: e.Location}
+		text = cmp.Or(text, placeText(*e.Location))
+	default:
+		pl = omni.MessagePayload{Type: omni.PayloadContacts, Contacts: e.Contacts}
+		text = cmp.Or(text, cardsText(e.Contacts))
 	}
-	pl := omni.NewPayload(text, e.Media)
-	pl.ButtonPayload = e.ButtonPayload
+	if text != "" {
+		pl.Text = &omni.TextMessage{Body: text}
+	}
 	return pl
+}
+
+// placeText names a place: for lists, for search, and for whoever cannot show a map.
+func placeText(l omni.Location) string {
+	named := omni.CleanName(strings.Trim(l.Name+", "+l.Address, ", "))
+	return cmp.Or(named, fmt.Sprintf("%.6f, %.6f", l.Latitude, l.Longitude))
+}
+
+// cardsText has a line for each contact that was passed on.
+func cardsText(cards []omni.ContactCard) string {
+	lines := make([]string, 0, len(cards))
+	for _, c := range cards {
+		line := c.Name
+		if ways := slices.Concat(c.Phones, c.Emails); len(ways) > 0 {
+			line += ": " + strings.Join(ways, ", ")
+		}
+		lines = append(lines, omni.CleanName(line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // incoming is an inbound message before it is stored, from a carrier or from the widget.
@@ -413,6 +443,7 @@ type incoming struct {
 	replyTo          string
 	segments         int
 	payload          omni.MessagePayload
+	metadata         omni.Metadata
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -461,7 +492,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		From:      omni.Identity{ChannelType: in.channelType, Address: in.address, Name: in.name},
 		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
 		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
-		ReplyTo: p.replyTarget(ctx, in), WorkflowSteps: steps.steps,
+		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -150,6 +151,15 @@ func (a *appending) stored(sequence int64) omni.ServiceMessage {
 	if m.Payload.Image != nil {
 		m.Payload.Image = &omni.ImageMessage{References: slices.Clone(m.Payload.Image.References)}
 	}
+	if p := &m.Payload; p.Template != nil || p.Interactive != nil || p.Location != nil || len(p.Contacts) > 0 {
+		if doc, err := json.Marshal(p); err == nil { // it was encoded before
+			var own omni.MessagePayload
+			if json.Unmarshal(doc, &own) == nil {
+				m.Payload = own
+			}
+		}
+	}
+	m.Metadata = maps.Clone(m.Metadata)
 	if m.Publish != nil {
 		publish := *m.Publish
 		m.Publish = &publish

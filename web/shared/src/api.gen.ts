@@ -987,19 +987,30 @@ export interface components {
         };
         Capabilities: {
             captions: boolean;
+            contactCards: boolean;
             deliveryStatus: boolean;
+            interactive?: string[] | null;
+            location: boolean;
+            /** Format: int64 */
+            maxCaptionLength?: number;
             /** Format: int64 */
             maxMediaBytes?: number;
             /** Format: int64 */
             maxMediaCount?: number;
             /** Format: int64 */
+            maxTextBytes?: number;
+            /** Format: int64 */
             maxTextLength: number;
+            mediaLimits?: components["schemas"]["MediaLimit"][] | null;
             mediaTypes?: string[] | null;
             reactions: boolean;
+            readReceipts: boolean;
             readStatus: boolean;
             replyTo: boolean;
             segmented: boolean;
             templates: boolean;
+            /** Format: int64 */
+            totalMediaBytes?: number;
             typing: boolean;
             /** Format: int64 */
             windowHours?: number;
@@ -1102,6 +1113,12 @@ export interface components {
             name: string;
             /** Format: int64 */
             version: number;
+        };
+        ContactCard: {
+            emails?: string[] | null;
+            name: string;
+            organisation?: string;
+            phones?: string[] | null;
         };
         ContactHitBody: {
             /** @description What else matches: addresses, names on channels, labels, external ids */
@@ -1464,6 +1481,14 @@ export interface components {
             greeting?: string;
             title?: string;
         };
+        Location: {
+            address?: string;
+            /** Format: double */
+            latitude: number;
+            /** Format: double */
+            longitude: number;
+            name?: string;
+        };
         LoginInputBody: {
             email?: string;
             /** @description From a login link, instead of e-mail and password */
@@ -1482,6 +1507,11 @@ export interface components {
             /** @description For an API key: its id, name and role */
             user: components["schemas"]["UserBody"];
         };
+        MediaLimit: {
+            /** Format: int64 */
+            maxBytes: number;
+            types: string[] | null;
+        };
         Message: {
             /** Format: int64 */
             at: number;
@@ -1494,6 +1524,9 @@ export interface components {
             errorText?: string;
             id: string;
             interactionId: string;
+            metadata?: {
+                [key: string]: string;
+            };
             payload: components["schemas"]["Payload"];
             reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
@@ -1620,7 +1653,9 @@ export interface components {
         };
         Payload: {
             buttonPayload?: string;
+            contacts?: components["schemas"]["ContactCard"][] | null;
             files?: components["schemas"]["File"][] | null;
+            location?: components["schemas"]["Location"];
             text?: string;
             type: string;
             unsupported?: string;
