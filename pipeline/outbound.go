@@ -101,6 +101,9 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	if m, err = p.replying(ctx, ch, m); err != nil {
 		return err
 	}
+	if at, now := p.turn(a, m); !now {
+		return p.putOff(ctx, it, at)
+	}
 	done, err := p.breaker(a.Record.ID).Allow()
 	if err != nil {
 		return p.again(ctx, it, a.Record.ID, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 10*time.Second)

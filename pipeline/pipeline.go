@@ -89,6 +89,7 @@ type Pipeline struct {
 	unsure   unsure
 	finished finished
 	stuck    stuck
+	paces    paces
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker
