@@ -70,7 +70,9 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
-	pace carriers.Pace // of every sender
+	pace         carriers.Pace // of every sender
+	capabilities *omni.Capabilities
+	checks       []carriers.Check
 
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
@@ -111,8 +113,14 @@ type fakeCarrier struct{ f *fake }
 
 func (*fakeCarrier) Name() omni.CarrierName { return omni.CarrierTest }
 
-func (*fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
-	return omni.Capabilities{}, true
+// Capabilities are those that the test has given its channels, unless it gave some to the carrier.
+func (c *fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	if c.f.capabilities == nil {
+		return omni.Capabilities{}, false
+	}
+	return *c.f.capabilities, true
 }
 func (*fakeCarrier) Verify(carriers.WebhookRequest) error { return nil }
 

@@ -51,6 +51,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 		p.noteAside(ctx, s)
 	}
 	p.countWebhook(a.Record.Carrier, parsed)
+	p.taken(a)
 	return nil
 }
 
@@ -326,6 +327,8 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.status(ctx, r, e)
 	case omni.EventReaction:
 		return p.reaction(ctx, r, e)
+	case omni.EventAccount, omni.EventError:
+		return p.accountEvent(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}

@@ -90,6 +90,7 @@ type Pipeline struct {
 	finished finished
 	stuck    stuck
 	paces    paces
+	healths  healths
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker
@@ -144,6 +145,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.leases.init(o.Workers)
 	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
+	p.healths.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))
@@ -173,6 +175,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })
+	g.Go(func() error { return p.keepHealth(ctx) })
+	g.Go(func() error { return p.keepCapabilities(ctx) })
 	err := g.Wait()
 	end()
 	keeping.Wait()

@@ -18,6 +18,11 @@ type Pipeline interface {
 	WebhookURL(rec omni.CarrierAccount) string
 	Forget(kind, id string)
 	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed) error
+	Refused(a *pipeline.Account, reason string)
+	AnswerCheck(publicID, asked string) string
+	Health(ctx context.Context, t omni.Tenant, accountID string) (pipeline.Health, error)
+	ChannelsOf(ctx context.Context, t omni.Tenant, accountID string) ([]omni.DigitalChannel, error)
+	Check(ctx context.Context, t omni.Tenant, accountID string) ([]carriers.Check, error)
 	Kick()
 
 	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)

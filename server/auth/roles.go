@@ -34,6 +34,7 @@ var Roles = map[string][]omni.Role{
 	"folder-list": staff, "folder-create": admins, "folder-update": admins,
 	"carrier-list":         admins,
 	"carrier-account-list": admins, "carrier-account-create": admins, "carrier-account-get": admins, "carrier-account-update": admins,
+	"carrier-account-health": admins, "carrier-account-check": admins,
 	"set-aside-list": admins, "set-aside-replay": admins,
 	"label-list": staff, "label-create": leads, "label-update": leads, "label-delete": leads,
 	"channel-list": staff, "channel-create": admins, "channel-get": staff, "channel-update": admins,

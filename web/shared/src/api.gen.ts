@@ -177,6 +177,40 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody */
+        post: operations["carrier-account-check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an account works, by what came of its webhooks and messages, and by what the carrier says */
+        get: operations["carrier-account-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/set-aside": {
         parameters: {
             query?: never;
@@ -1082,6 +1116,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        ChannelHealthBody: {
+            channelId: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         ChannelPatchBody: {
             disabled?: boolean;
             groupId?: string;
@@ -1099,6 +1139,17 @@ export interface components {
             liveChat?: components["schemas"]["LiveChatInput"];
             name: string;
         };
+        Check: {
+            detail: string;
+            name: string;
+            ok: boolean;
+        };
+        CheckBody: {
+            checks: components["schemas"]["Check"][];
+            /** @description Nothing was found wrong */
+            ok: boolean;
+        };
+        CheckInputBody: Record<string, never>;
         ContactBody: {
             attributes: {
                 [key: string]: string;
@@ -1276,6 +1327,57 @@ export interface components {
         GroupRouting: {
             defaultFolderId?: string;
             strategy: string;
+        };
+        HealthBody: {
+            channels: components["schemas"]["ChannelHealthBody"][];
+            /** @description The carrier's code for the last of them */
+            lastErrorCode?: string;
+            /** @description What was wrong with the last of them, such as bad_signature */
+            lastRefused?: string;
+            /** Format: int64 */
+            lastRefusedAt?: number;
+            /**
+             * Format: int64
+             * @description When the carrier last took a message
+             */
+            lastSentAt?: number;
+            /**
+             * Format: int64
+             * @description When a webhook of the carrier was last taken
+             */
+            lastWebhookAt?: number;
+            /**
+             * Format: int64
+             * @description Messages that the carrier refused one after another because of how the account is set up
+             */
+            misconfigured: number;
+            /** @description What the carrier says of the account, newest first */
+            notices: components["schemas"]["HealthNoticeBody"][];
+            /** @description Why, and what to do */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Webhooks that were not the carrier's
+             */
+            refused: number;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+            /**
+             * Format: int64
+             * @description Sends without an answer, one after another
+             */
+            unreachable: number;
+        };
+        HealthNoticeBody: {
+            /** @description The number or name that it is about; all of the account if left out */
+            address?: string;
+            /** Format: int64 */
+            at: number;
+            detail?: string;
+            /** @description The carrier's word */
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
         };
         IdentityBody: {
             address: string;
@@ -2366,6 +2468,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CheckInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
                 };
             };
             /** @description Error */
