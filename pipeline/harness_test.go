@@ -74,6 +74,7 @@ type fake struct {
 	capabilities *omni.Capabilities
 	checks       []carriers.Check
 
+	shares     bool     // its webhook may be shared: see sharingCarrier
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -84,6 +85,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
+	if f.shares {
+		return &sharingCarrier{fakeCarrier{f}}, nil
+	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
 	}

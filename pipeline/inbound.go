@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"omniservice/carriers"
+	"omniservice/carriers/reroute"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/store"
@@ -25,8 +26,8 @@ const (
 
 // Accept makes a verified webhook durable, in the store or in the spool, and returns; the pipeline works on it at once, or
 // when the store is back. Parts of it that nothing follows from are kept aside. When it returns an error nothing may be
-// acknowledged.
-func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed) error {
+// acknowledged. elsewhere are the parts of it that Share found to be other environments'.
+func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed, elsewhere ...reroute.Destination) error {
 	raw := store.RawPayload{Method: r.Method, Query: rawQuery(r.URL), Body: r.Body, Header: map[string]string{}}
 	if ct := r.Header.Get("Content-Type"); ct != "" {
 		raw.Header["Content-Type"] = ct
@@ -38,6 +39,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 	if len(w.Records) > 0 {
 		w.Records[0].Raw = raw
 	}
+	w.Records = append(w.Records, forwards(base, elsewhere)...)
 	for _, ig := range parsed.Ignored {
 		rec := base
 		rec.ID = omni.NewID()
@@ -173,6 +175,9 @@ type outcome struct {
 func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	if p.finished.has(r.ID) {
 		return outcome{id: r.ID, done: true}
+	}
+	if r.RerouteID != "" {
+		return p.forward(ctx, r)
 	}
 	err := p.processEvents(ctx, &r)
 	log := p.log.With("carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)

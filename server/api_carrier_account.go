@@ -47,7 +47,7 @@ type CarrierAccountBody struct {
 type SetAsideBody struct {
 	RecordID   string               `json:"recordId"`
 	Carrier    omni.CarrierName     `json:"carrier"`
-	Reason     store.SetAsideReason `json:"reason" enum:"poison,channel_not_found,message_not_found,unknown"`
+	Reason     store.SetAsideReason `json:"reason" enum:"poison,channel_not_found,message_not_found,unknown,not_forwarded"`
 	Detail     string               `json:"detail,omitempty"`
 	Events     int                  `json:"events" doc:"How many events it holds"`
 	Attempts   int                  `json:"attempts"`

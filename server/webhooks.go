@@ -58,12 +58,21 @@ func (s *Server) webhook(c *gin.Context) {
 		s.webhookRefused(c, account, err, false)
 		return
 	}
-	parsed, err := account.Carrier.Parse(req)
+	own, elsewhere, err := s.d.Pipeline.Share(ctx, account, req)
 	if err != nil {
-		s.webhookRefused(c, account, err, true)
+		s.log.LogAttrs(ctx, slog.LevelError, "share a webhook", webhookInfo(account, carriers.Rejected, carriers.TypeUnknown, "").Attr(), slog.Any("err", err))
+		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
-	if err := s.d.Pipeline.Accept(ctx, account, req, parsed); err != nil {
+	var parsed carriers.Parsed
+	if own != nil {
+		req.Body = own
+		if parsed, err = account.Carrier.Parse(req); err != nil {
+			s.webhookRefused(c, account, err, true)
+			return
+		}
+	}
+	if err := s.d.Pipeline.Accept(ctx, account, req, parsed, elsewhere...); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelError, "webhook not durable", webhookInfo(account, carriers.Rejected, carriers.TypeUnknown, "").Attr(), slog.Any("err", err))
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return

@@ -287,9 +287,10 @@ type InboxRecord struct {
 	Partition  int                        `json:"partition"` // 0 to Partitions-1, from the conversation's key
 	Events     []omni.CarrierChannelEvent `json:"events"`
 	Raw        RawPayload                 `json:"raw"`
-	Attempts   int                        `json:"attempts"`  // how often it failed
-	NotBefore  omni.Millis                `json:"notBefore"` // not tried earlier; 0: at once
-	LastError  string                     `json:"lastError"` // kind of the last failure
+	RerouteID  string                     `json:"rerouteId,omitempty"` // the omni.RerouteMapping whose environment gets Raw; "": it is ours
+	Attempts   int                        `json:"attempts"`            // how often it failed
+	NotBefore  omni.Millis                `json:"notBefore"`           // not tried earlier; 0: at once
+	LastError  string                     `json:"lastError"`           // kind of the last failure
 	ReceivedAt omni.Millis                `json:"receivedAt"`
 }
 
@@ -314,6 +315,7 @@ const (
 	SetAsideChannelNotFound SetAsideReason = "channel_not_found" // no channel of ours has that address
 	SetAsideMessageNotFound SetAsideReason = "message_not_found" // a reaction to a message that its sender has not with us
 	SetAsideUnknown         SetAsideReason = "unknown"           // a kind of event that we do not know
+	SetAsideNotForwarded    SetAsideReason = "not_forwarded"     // its environment did not take it
 )
 
 // SetAside is a webhook that waits for a person, until an end date.

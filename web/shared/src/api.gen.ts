@@ -211,6 +211,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Mappings of a carrier account's shared webhook, by key */
+        get: operations["reroute-mapping-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/set-aside": {
         parameters: {
             query?: never;
@@ -819,6 +836,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give another environment its part of a shared webhook */
+        post: operations["reroute-mapping-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a mapping; what still waits for its environment is set aside */
+        delete: operations["reroute-mapping-delete"];
+        options?: never;
+        head?: never;
+        /** Change a mapping */
+        patch: operations["reroute-mapping-update"];
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest attempts of this node to forward by a mapping, newest first */
+        get: operations["reroute-mapping-attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -1328,6 +1397,18 @@ export interface components {
             defaultFolderId?: string;
             strategy: string;
         };
+        HTTPResponse: {
+            /** Format: int64 */
+            at: number;
+            body: string;
+            /** Format: int64 */
+            durationMs: number;
+            environment: string;
+            error?: string;
+            /** Format: int64 */
+            status: number;
+            url: string;
+        };
         HealthBody: {
             channels: components["schemas"]["ChannelHealthBody"][];
             /** @description The carrier's code for the last of them */
@@ -1542,6 +1623,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyHTTPResponse: {
+            items: components["schemas"]["HTTPResponse"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1554,6 +1640,11 @@ export interface components {
         };
         ListBodyPresence: {
             items: components["schemas"]["Presence"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyRerouteMappingBody: {
+            items: components["schemas"]["RerouteMappingBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1838,6 +1929,40 @@ export interface components {
              */
             seenOffset?: number;
         };
+        RerouteMappingBody: {
+            /** @description Whose webhook is shared */
+            carrierAccountId: string;
+            /** Format: int64 */
+            createdAt: number;
+            disabled: boolean;
+            /** @description A name for people */
+            environment: string;
+            id: string;
+            /** @description What the mapper has to find; empty for DEFAULT */
+            key: string;
+            /**
+             * @description What of a notification is looked at; tried in this order
+             * @enum {string}
+             */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            /** @description The other environment's webhook address; empty: it stays here */
+            url: string;
+            /** Format: int64 */
+            version: number;
+        };
+        RerouteMappingPatchBody: {
+            disabled?: boolean;
+            environment?: string;
+            url?: string;
+        };
+        RerouteMappingPostBody: {
+            carrierAccountId: string;
+            environment: string;
+            key?: string;
+            /** @enum {string} */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            url?: string;
+        };
         RoutingBody: {
             defaultFolderId?: string;
             /**
@@ -1879,7 +2004,7 @@ export interface components {
             /** Format: int64 */
             expiresAt: number;
             /** @enum {string} */
-            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown";
+            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown" | "not_forwarded";
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
@@ -2534,6 +2659,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["HealthBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyRerouteMappingBody"];
                 };
             };
             /** @description Error */
@@ -4171,6 +4331,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TicketBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-update": {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyHTTPResponse"];
                 };
             };
             /** @description Error */
