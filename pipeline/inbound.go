@@ -66,13 +66,13 @@ func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.
 	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
 }
 
-// conversations cuts a webhook's events into a record for each conversation, in order. A reaction has a record of its own,
-// because it may have to wait for its message, and nothing else has to wait with it.
+// conversations cuts a webhook's events into a record for each conversation, in order. What is about another message has a
+// record of its own, because it may have to wait for that, and nothing else has to wait with it.
 func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
 	var records []store.InboxRecord
 	byKey := map[string]int{}
 	for _, e := range events {
-		alone := e.Kind == omni.EventReaction
+		alone := e.Kind == omni.EventReaction || e.Kind == omni.EventEdit || e.Kind == omni.EventDelete
 		i, ok := byKey[e.Contact()]
 		if !ok || alone {
 			i = len(records)
@@ -324,6 +324,9 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 	}
 	switch e.Kind {
 	case omni.EventMessage:
+		if e.Direction == omni.Outbound {
+			return p.echo(ctx, r, e)
+		}
 		if e.Fragment != nil {
 			return p.fragment(ctx, r, e)
 		}
@@ -332,6 +335,10 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.status(ctx, r, e)
 	case omni.EventReaction:
 		return p.reaction(ctx, r, e)
+	case omni.EventEdit, omni.EventDelete:
+		return p.edited(ctx, r, e)
+	case omni.EventSystem:
+		return p.system(ctx, r, e)
 	case omni.EventAccount, omni.EventError:
 		return p.accountEvent(ctx, r, e)
 	default:
@@ -452,6 +459,7 @@ type incoming struct {
 	segments         int
 	payload          omni.MessagePayload
 	metadata         omni.Metadata
+	echo             bool // written on our side, with another program
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -503,6 +511,10 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
 	}
+	if in.echo {
+		m.Direction, m.Channel.SenderType, m.From, m.To = omni.Outbound, omni.SenderUser, m.To, m.From
+		m.Status, m.StatusAt = omni.StatusSent, in.receivedAt
+	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
 		p.doubt(key, how, err)
@@ -521,7 +533,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 			return store.Appended{}, err
 		}
 	}
-	if res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
+	if !in.echo && res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
 		// Also if it had been stored before: whoever stored it may have ended then.
 		res.Interaction, err = p.wake(ctx, res.Interaction, contactWrote)
 	}
@@ -584,7 +596,11 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 	case store.OpenCreated:
 		p.publish(ctx, home, wire.InteractionCreated, wire.NewInteraction(res.Interaction))
 	case store.OpenReopened:
-		p.announceReopened(ctx, ch, res.Interaction, "", "contact wrote again")
+		reason := "contact wrote again"
+		if res.Message.Direction == omni.Outbound {
+			reason = "written with another program"
+		}
+		p.announceReopened(ctx, ch, res.Interaction, "", reason)
 	case store.OpenFound:
 	}
 	p.publish(ctx, home, wire.MessageCreated, wire.NewMessage(res.Message))

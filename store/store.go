@@ -253,8 +253,7 @@ type MessageWindow struct {
 // Messages keeps messages.
 type Messages interface {
 	// AppendMessage stores m as the next of its interaction: it sets Sequence, raises the interaction's LastSequence and
-	// what lists show of it (preview, unread, waiting), and if m is outbound and not LiveChat puts it into the outbox,
-	// all in one step. Files of an inbound message that are pending wait to be fetched (Media) from then on. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
+	// what lists show of it (preview, unread, waiting), and if it GoesOut puts it into the outbox, all in one step. Files of an inbound message that are pending wait to be fetched (Media) from then on. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
 	// looked at: Appended has it. If a message with the same (digital channel, carrier message id), or the same
 	// (interaction, ClientID), or the same ID, is there already, nothing changes, and that one is returned with created false.
 	AppendMessage(ctx context.Context, t omni.Tenant, m omni.ServiceMessage) (Appended, error)
@@ -269,6 +268,12 @@ type Messages interface {
 	ApplyStatus(ctx context.Context, t omni.Tenant, s omni.DeliveryStatus) (m omni.ServiceMessage, applied bool, err error)
 	// EditMessage makes of a message what omni.ServiceMessage.Edited says; changed tells whether anything is other than before.
 	EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (m omni.ServiceMessage, changed bool, err error)
+}
+
+// GoesOut reports whether a new message has to be sent: it is outbound and not LiveChat, which is read here, and has not gone
+// already, as what was written on our side with another program.
+func GoesOut(m omni.ServiceMessage) bool {
+	return m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat && m.Status.Rank() < omni.StatusSent.Rank()
 }
 
 // Appended is the result of AppendMessage.

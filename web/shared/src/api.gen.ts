@@ -1712,7 +1712,11 @@ export interface components {
             attempt?: number;
             channelType: string;
             clientId?: string;
+            /** Format: int64 */
+            deletedAt?: number;
             direction: string;
+            /** Format: int64 */
+            editedAt?: number;
             errorCode?: string;
             errorText?: string;
             id: string;
