@@ -62,6 +62,9 @@ func (p *Pipeline) edited(ctx context.Context, r *store.InboxRecord, e omni.Carr
 	return nil
 }
 
+// systemPrefix begins the id of a line to which the carrier gave none.
+const systemPrefix = "system:"
+
 // Keys of metadata that the pipeline reads.
 const (
 	metaNewAddress = "newAddress" // of a system event: the address that a contact has from now on
@@ -92,7 +95,7 @@ func (p *Pipeline) system(ctx context.Context, r *store.InboxRecord, e omni.Carr
 		e.Text = "The contact's number changed."
 	}
 	if e.CarrierMessageID == "" {
-		e.CarrierMessageID = "system:" + r.ID
+		e.CarrierMessageID = systemPrefix + r.ID
 	}
 	own := omni.Metadata{metaSystem: cmp.Or(e.Metadata["systemType"], string(omni.EventSystem))}
 	for k, v := range e.Metadata {

@@ -70,6 +70,7 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
+	courtesies   courtesies
 	pace         carriers.Pace // of every sender
 	capabilities *omni.Capabilities
 	checks       []carriers.Check

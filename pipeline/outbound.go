@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -159,7 +158,7 @@ func (p *Pipeline) replying(ctx context.Context, ch omni.DigitalChannel, m omni.
 		return m, nil
 	}
 	to, err := p.store.Message(ctx, m.Tenant, m.ReplyTo)
-	if errors.Is(err, omni.ErrNotFound) || err == nil && strings.HasPrefix(to.CarrierMessageID, joinedPrefix) {
+	if errors.Is(err, omni.ErrNotFound) || err == nil && known(to) == "" {
 		return m, nil
 	}
 	if err != nil {

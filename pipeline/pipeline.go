@@ -93,9 +93,12 @@ type Pipeline struct {
 	paces    paces
 	healths  healths
 	rerouter rerouter
-	inbox    []*worker
-	outbox   []*worker
-	media    []*worker
+
+	courtesies courtesies
+
+	inbox  []*worker
+	outbox []*worker
+	media  []*worker
 
 	fetching chan struct{} // one for each file that is being fetched
 
@@ -151,6 +154,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
 	p.healths.init()
+	p.courtesies.init()
 	p.rerouter.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
@@ -183,6 +187,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })
 	g.Go(func() error { return p.keepHealth(ctx) })
+	g.Go(func() error { return p.doCourtesies(ctx) })
 	g.Go(func() error { return p.keepCapabilities(ctx) })
 	err := g.Wait()
 	p.rerouter.under.Wait()

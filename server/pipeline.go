@@ -34,6 +34,7 @@ type Pipeline interface {
 	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
 	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omni.ServiceMessage, error)
+	React(ctx context.Context, a Actor, c wire.ReactMessage) (wire.ReactionChange, error)
 	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
 	Typing(ctx context.Context, a Actor, c wire.TypingCommand) error
 	Claim(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)

@@ -43,6 +43,7 @@ var Commands = []CommandSpec{
 	{Type: CmdInteractionResolve, About: "Ends an interaction", Data: InteractionAction{}, Answer: Interaction{}},
 	{Type: CmdInteractionReopen, About: "Reopens a resolved interaction", Data: InteractionAction{}, Answer: Interaction{}},
 	{Type: CmdMessageRetry, About: "Sends a message again that has failed", Data: RetryMessage{}, Answer: Message{}},
+	{Type: CmdMessageReact, About: "Puts an emoji on a message, where the channel shows such, or takes it away", Data: ReactMessage{}, Answer: ReactionChange{}},
 	{Type: CmdInteractionMove, About: "Gives an interaction to another group", Data: MoveInteraction{}, Answer: Interaction{}},
 	{Type: CmdInteractionSnooze, About: "Puts an interaction aside until a moment, or until its contact writes", Data: SnoozeInteraction{}, Answer: Interaction{}},
 	{Type: CmdInteractionLabel, About: "Sets the labels of an interaction", Data: LabelInteraction{}, Answer: Interaction{}},

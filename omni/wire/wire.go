@@ -56,6 +56,7 @@ const (
 	CmdMessageSend          = "message.send"
 	CmdMessageRead          = "message.read"
 	CmdMessageRetry         = "message.retry"
+	CmdMessageReact         = "message.react"
 	CmdTyping               = "typing"
 	CmdViewing              = "viewing"
 	CmdPresenceSet          = "presence.set"
@@ -189,6 +190,12 @@ type SendPayload struct {
 // RetryMessage is the data of message.retry.
 type RetryMessage struct {
 	MessageID string `json:"messageId"`
+}
+
+// ReactMessage is the data of message.react.
+type ReactMessage struct {
+	MessageID string `json:"messageId"`
+	Emoji     string `json:"emoji"` // "" takes away what one had put there
 }
 
 // ReadMessage is the data of message.read.

@@ -127,6 +127,7 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 	t.Parallel()
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
+	m.DeletedAt = 0
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	tests := map[string]struct {

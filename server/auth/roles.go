@@ -48,7 +48,7 @@ var Roles = map[string][]omni.Role{
 	"interaction-read": staff, "interaction-typing": staff,
 	"note-list": staff, "note-add": staff,
 	"draft-list": users, "interaction-drafts": users, "draft-save": users,
-	"message-send": staff, "message-get": staff, "message-retry": staff,
+	"message-send": staff, "message-get": staff, "message-retry": staff, "message-react": staff,
 	"presence-list": staff, "presence-set": users,
 	"search":     staff,
 	"sync":       staff,
@@ -76,6 +76,7 @@ var Roles = map[string][]omni.Role{
 	"ws:interaction.snooze":  staff,
 	"ws:interaction.label":   staff,
 	"ws:message.retry":       staff,
+	"ws:message.react":       staff,
 	"ws:note.add":            staff,
 	"ws:draft.save":          users,
 

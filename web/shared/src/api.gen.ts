@@ -766,6 +766,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{id}/react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put an emoji on a message, where the channel shows such, or take it away */
+        post: operations["message-react"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages/{id}/retry": {
         parameters: {
             query?: never;
@@ -1907,12 +1924,21 @@ export interface components {
             location: string;
             message: string;
         };
+        ReactInputBody: {
+            /** @description Empty: takes away what one had put there */
+            emoji: string;
+        };
         Reaction: {
             /** Format: int64 */
             at: number;
             emoji: string;
             senderId: string;
             senderType: string;
+        };
+        ReactionChange: {
+            interactionId: string;
+            messageId: string;
+            reaction: components["schemas"]["Reaction"];
         };
         ReadInputBody: {
             /** Format: int64 */
@@ -4141,6 +4167,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "message-react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReactInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReactionChange"];
                 };
             };
             /** @description Error */
