@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +53,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 		p.noteAside(ctx, s)
 	}
 	p.countWebhook(a.Record.Carrier, parsed)
+	p.taken(a)
 	return nil
 }
 
@@ -63,13 +66,13 @@ func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.
 	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
 }
 
-// conversations cuts a webhook's events into a record for each conversation, in order. A reaction has a record of its own,
-// because it may have to wait for its message, and nothing else has to wait with it.
+// conversations cuts a webhook's events into a record for each conversation, in order. What is about another message has a
+// record of its own, because it may have to wait for that, and nothing else has to wait with it.
 func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
 	var records []store.InboxRecord
 	byKey := map[string]int{}
 	for _, e := range events {
-		alone := e.Kind == omni.EventReaction
+		alone := e.Kind == omni.EventReaction || e.Kind == omni.EventEdit || e.Kind == omni.EventDelete
 		i, ok := byKey[e.Contact()]
 		if !ok || alone {
 			i = len(records)
@@ -321,6 +324,9 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 	}
 	switch e.Kind {
 	case omni.EventMessage:
+		if e.Direction == omni.Outbound {
+			return p.echo(ctx, r, e)
+		}
 		if e.Fragment != nil {
 			return p.fragment(ctx, r, e)
 		}
@@ -329,6 +335,12 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.status(ctx, r, e)
 	case omni.EventReaction:
 		return p.reaction(ctx, r, e)
+	case omni.EventEdit, omni.EventDelete:
+		return p.edited(ctx, r, e)
+	case omni.EventSystem:
+		return p.system(ctx, r, e)
+	case omni.EventAccount, omni.EventError:
+		return p.accountEvent(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}
@@ -372,7 +384,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	in := incoming{
 		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
 		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
-		payload: payloadOf(e, text),
+		payload: payloadOf(e, text), metadata: e.Metadata,
 	}
 	contact, identity, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -392,16 +404,44 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 }
 
 func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
-	if e.Unsupported != "" && len(e.Media) == 0 {
-		pl := omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
-		if text != "" {
-			pl.Text = &omni.TextMessage{Body: text}
-		}
+	var pl omni.MessagePayload
+	switch {
+	case e.Unsupported != "" && len(e.Media) == 0:
+		pl = omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
+	case len(e.Media) > 0 || e.Location == nil && len(e.Contacts) == 0:
+		pl = omni.NewPayload(text, e.Media)
+		pl.ButtonPayload = e.ButtonPayload
 		return pl
+	case e.Location != nil:
+		pl = omni.MessagePayload{Type: omni.PayloadLocation, Location: e.Location}
+		text = cmp.Or(text, placeText(*e.Location))
+	default:
+		pl = omni.MessagePayload{Type: omni.PayloadContacts, Contacts: e.Contacts}
+		text = cmp.Or(text, cardsText(e.Contacts))
 	}
-	pl := omni.NewPayload(text, e.Media)
-	pl.ButtonPayload = e.ButtonPayload
+	if text != "" {
+		pl.Text = &omni.TextMessage{Body: text}
+	}
 	return pl
+}
+
+// placeText names a place: for lists, for search, and for whoever cannot show a map.
+func placeText(l omni.Location) string {
+	named := omni.CleanName(strings.Trim(l.Name+", "+l.Address, ", "))
+	return cmp.Or(named, fmt.Sprintf("%.6f, %.6f", l.Latitude, l.Longitude))
+}
+
+// cardsText has a line for each contact that was passed on.
+func cardsText(cards []omni.ContactCard) string {
+	lines := make([]string, 0, len(cards))
+	for _, c := range cards {
+		line := c.Name
+		if ways := slices.Concat(c.Phones, c.Emails); len(ways) > 0 {
+			line += ": " + strings.Join(ways, ", ")
+		}
+		lines = append(lines, omni.CleanName(line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // incoming is an inbound message before it is stored, from a carrier or from the widget.
@@ -418,6 +458,8 @@ type incoming struct {
 	replyTo          string
 	segments         int
 	payload          omni.MessagePayload
+	metadata         omni.Metadata
+	echo             bool // written on our side, with another program
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -466,8 +508,12 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		From:      omni.Identity{ChannelType: in.channelType, Address: in.address, Name: in.name},
 		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
 		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
-		ReplyTo: p.replyTarget(ctx, in), WorkflowSteps: steps.steps,
+		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
+	}
+	if in.echo {
+		m.Direction, m.Channel.SenderType, m.From, m.To = omni.Outbound, omni.SenderUser, m.To, m.From
+		m.Status, m.StatusAt = omni.StatusSent, in.receivedAt
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
@@ -487,7 +533,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 			return store.Appended{}, err
 		}
 	}
-	if res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
+	if !in.echo && res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
 		// Also if it had been stored before: whoever stored it may have ended then.
 		res.Interaction, err = p.wake(ctx, res.Interaction, contactWrote)
 	}
@@ -550,7 +596,11 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 	case store.OpenCreated:
 		p.publish(ctx, home, wire.InteractionCreated, wire.NewInteraction(res.Interaction))
 	case store.OpenReopened:
-		p.announceReopened(ctx, ch, res.Interaction, "", "contact wrote again")
+		reason := "contact wrote again"
+		if res.Message.Direction == omni.Outbound {
+			reason = "written with another program"
+		}
+		p.announceReopened(ctx, ch, res.Interaction, "", reason)
 	case store.OpenFound:
 	}
 	p.publish(ctx, home, wire.MessageCreated, wire.NewMessage(res.Message))

@@ -89,11 +89,16 @@ type Pipeline struct {
 	order    order
 	unsure   unsure
 	finished finished
-	rerouter rerouter
 	stuck    stuck
-	inbox    []*worker
-	outbox   []*worker
-	media    []*worker
+	paces    paces
+	healths  healths
+	rerouter rerouter
+
+	courtesies courtesies
+
+	inbox  []*worker
+	outbox []*worker
+	media  []*worker
 
 	fetching chan struct{} // one for each file that is being fetched
 
@@ -151,6 +156,8 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.leases.init(o.Workers)
 	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
+	p.healths.init()
+	p.courtesies.init()
 	p.rerouter.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
@@ -183,6 +190,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })
+	g.Go(func() error { return p.keepHealth(ctx) })
+	g.Go(func() error { return p.doCourtesies(ctx) })
+	g.Go(func() error { return p.keepCapabilities(ctx) })
 	err := g.Wait()
 	p.rerouter.under.Wait()
 	end()

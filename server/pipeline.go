@@ -18,6 +18,11 @@ type Pipeline interface {
 	CheckAccount(rec omni.CarrierAccount) error
 	WebhookURL(rec omni.CarrierAccount) string
 	Forget(kind, id string)
+	Refused(a *pipeline.Account, reason string)
+	AnswerCheck(publicID, asked string) string
+	Health(ctx context.Context, t omni.Tenant, accountID string) (pipeline.Health, error)
+	ChannelsOf(ctx context.Context, t omni.Tenant, accountID string) ([]omni.DigitalChannel, error)
+	Check(ctx context.Context, t omni.Tenant, accountID string) ([]carriers.Check, error)
 	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed, elsewhere ...reroute.Destination) error
 	Share(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest) (own []byte, elsewhere []reroute.Destination, err error)
 	Attempts(mappingID string) []reroute.HTTPResponse
@@ -30,6 +35,7 @@ type Pipeline interface {
 	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
 	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omni.ServiceMessage, error)
+	React(ctx context.Context, a Actor, c wire.ReactMessage) (wire.ReactionChange, error)
 	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
 	Typing(ctx context.Context, a Actor, c wire.TypingCommand) error
 	Claim(ctx context.Context, a Actor, c wire.InteractionAction) (omni.Interaction, error)

@@ -40,6 +40,12 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
+	if asked := c.GetHeader(pipeline.CheckHeader); asked != "" && c.Request.Method == http.MethodGet {
+		c.Header(pipeline.CheckHeader, s.d.Pipeline.AnswerCheck(publicID, asked))
+		c.Status(http.StatusNoContent)
+		c.Writer.WriteHeaderNow()
+		return
+	}
 	req, status := s.readWebhook(c, account)
 	if status != 0 {
 		s.refuseWebhook(c, name, status)
@@ -161,6 +167,9 @@ func (s *Server) webhookRefused(c *gin.Context, a *pipeline.Account, err error, 
 		}
 	} else {
 		body["error"] = reason
+	}
+	if !authentic && !errors.Is(err, omni.ErrInvalid) {
+		s.d.Pipeline.Refused(a, reason)
 	}
 	s.log.LogAttrs(c.Request.Context(), slog.LevelWarn, "webhook refused", webhookInfo(a, carriers.Rejected, carriers.TypeUnknown, reason).Attr())
 	if !authentic || !errors.Is(err, omni.ErrInvalid) {

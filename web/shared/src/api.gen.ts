@@ -177,6 +177,40 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody */
+        post: operations["carrier-account-check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an account works, by what came of its webhooks and messages, and by what the carrier says */
+        get: operations["carrier-account-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/reroute-mappings": {
         parameters: {
             query?: never;
@@ -732,6 +766,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{id}/react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put an emoji on a message, where the channel shows such, or take it away */
+        post: operations["message-react"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages/{id}/retry": {
         parameters: {
             query?: never;
@@ -1151,6 +1202,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        ChannelHealthBody: {
+            channelId: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         ChannelPatchBody: {
             disabled?: boolean;
             groupId?: string;
@@ -1168,6 +1225,17 @@ export interface components {
             liveChat?: components["schemas"]["LiveChatInput"];
             name: string;
         };
+        Check: {
+            detail: string;
+            name: string;
+            ok: boolean;
+        };
+        CheckBody: {
+            checks: components["schemas"]["Check"][];
+            /** @description Nothing was found wrong */
+            ok: boolean;
+        };
+        CheckInputBody: Record<string, never>;
         ContactBody: {
             attributes: {
                 [key: string]: string;
@@ -1182,6 +1250,12 @@ export interface components {
             name: string;
             /** Format: int64 */
             version: number;
+        };
+        ContactCard: {
+            emails?: string[] | null;
+            name: string;
+            organisation?: string;
+            phones?: string[] | null;
         };
         ContactHitBody: {
             /** @description What else matches: addresses, names on channels, labels, external ids */
@@ -1351,6 +1425,57 @@ export interface components {
             /** Format: int64 */
             status: number;
             url: string;
+        };
+        HealthBody: {
+            channels: components["schemas"]["ChannelHealthBody"][];
+            /** @description The carrier's code for the last of them */
+            lastErrorCode?: string;
+            /** @description What was wrong with the last of them, such as bad_signature */
+            lastRefused?: string;
+            /** Format: int64 */
+            lastRefusedAt?: number;
+            /**
+             * Format: int64
+             * @description When the carrier last took a message
+             */
+            lastSentAt?: number;
+            /**
+             * Format: int64
+             * @description When a webhook of the carrier was last taken
+             */
+            lastWebhookAt?: number;
+            /**
+             * Format: int64
+             * @description Messages that the carrier refused one after another because of how the account is set up
+             */
+            misconfigured: number;
+            /** @description What the carrier says of the account, newest first */
+            notices: components["schemas"]["HealthNoticeBody"][];
+            /** @description Why, and what to do */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Webhooks that were not the carrier's
+             */
+            refused: number;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+            /**
+             * Format: int64
+             * @description Sends without an answer, one after another
+             */
+            unreachable: number;
+        };
+        HealthNoticeBody: {
+            /** @description The number or name that it is about; all of the account if left out */
+            address?: string;
+            /** Format: int64 */
+            at: number;
+            detail?: string;
+            /** @description The carrier's word */
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
         };
         IdentityBody: {
             address: string;
@@ -1566,6 +1691,14 @@ export interface components {
             greeting?: string;
             title?: string;
         };
+        Location: {
+            address?: string;
+            /** Format: double */
+            latitude: number;
+            /** Format: double */
+            longitude: number;
+            name?: string;
+        };
         LoginInputBody: {
             email?: string;
             /** @description From a login link, instead of e-mail and password */
@@ -1596,11 +1729,18 @@ export interface components {
             attempt?: number;
             channelType: string;
             clientId?: string;
+            /** Format: int64 */
+            deletedAt?: number;
             direction: string;
+            /** Format: int64 */
+            editedAt?: number;
             errorCode?: string;
             errorText?: string;
             id: string;
             interactionId: string;
+            metadata?: {
+                [key: string]: string;
+            };
             payload: components["schemas"]["Payload"];
             reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
@@ -1727,7 +1867,9 @@ export interface components {
         };
         Payload: {
             buttonPayload?: string;
+            contacts?: components["schemas"]["ContactCard"][] | null;
             files?: components["schemas"]["File"][] | null;
+            location?: components["schemas"]["Location"];
             text?: string;
             type: string;
             unsupported?: string;
@@ -1782,12 +1924,21 @@ export interface components {
             location: string;
             message: string;
         };
+        ReactInputBody: {
+            /** @description Empty: takes away what one had put there */
+            emoji: string;
+        };
         Reaction: {
             /** Format: int64 */
             at: number;
             emoji: string;
             senderId: string;
             senderType: string;
+        };
+        ReactionChange: {
+            interactionId: string;
+            messageId: string;
+            reaction: components["schemas"]["Reaction"];
         };
         ReadInputBody: {
             /** Format: int64 */
@@ -2472,6 +2623,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CheckInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
                 };
             };
             /** @description Error */
@@ -3950,6 +4167,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "message-react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReactInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReactionChange"];
                 };
             };
             /** @description Error */
