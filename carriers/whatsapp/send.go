@@ -35,24 +35,24 @@ const (
 
 // OutboundPayload is a message as Meta takes it. (Seed: WhatsAppPayload.)
 type OutboundPayload struct {
-	MessagingProduct string          `json:"messaging_product"` // whatsapp
-	RecipientType    string          `json:"recipient_type"`    // individual
-	To               string          `json:"to,omitempty"`      // digits
-	Recipient        string          `json:"recipient,omitempty"`
-	Type             string          `json:"type"`
-	Context          *replyContext   `json:"context,omitempty"`
-	Text             *outText        `json:"text,omitempty"`
-	Image            *outFile        `json:"image,omitempty"`
-	Video            *outFile        `json:"video,omitempty"`
-	Audio            *outFile        `json:"audio,omitempty"`
-	Document         *outFile        `json:"document,omitempty"`
-	Sticker          *outFile        `json:"sticker,omitempty"`
-	Location         *outLocation    `json:"location,omitempty"`
-	Contacts         []outCard       `json:"contacts,omitempty"`
-	Reaction         *Reaction       `json:"reaction,omitempty"`
-	Interactive      *outInteractive `json:"interactive,omitempty"`
-	Template         *outTemplate    `json:"template,omitempty"`
-	CallbackData     string          `json:"biz_opaque_callback_data,omitempty"` // our id: it comes back with every status
+	MessagingProduct string           `json:"messaging_product"` // whatsapp
+	RecipientType    string           `json:"recipient_type"`    // individual
+	To               string           `json:"to,omitempty"`      // digits
+	Recipient        string           `json:"recipient,omitempty"`
+	Type             string           `json:"type"`
+	Context          *replyContext    `json:"context,omitempty"`
+	Text             *outText         `json:"text,omitempty"`
+	Image            *outFile         `json:"image,omitempty"`
+	Video            *outFile         `json:"video,omitempty"`
+	Audio            *outFile         `json:"audio,omitempty"`
+	Document         *outFile         `json:"document,omitempty"`
+	Sticker          *outFile         `json:"sticker,omitempty"`
+	Location         *outLocation     `json:"location,omitempty"`
+	Contacts         []outCard        `json:"contacts,omitempty"`
+	Reaction         *Reaction        `json:"reaction,omitempty"`
+	Interactive      *outInteractive  `json:"interactive,omitempty"`
+	Template         *MessageTemplate `json:"template,omitempty"`
+	CallbackData     string           `json:"biz_opaque_callback_data,omitempty"` // our id: it comes back with every status
 }
 
 type replyContext struct {
@@ -142,23 +142,6 @@ type outRow struct {
 	ID          string `json:"id"`
 	Title       string `json:"title"`
 	Description string `json:"description,omitempty"`
-}
-
-type outTemplate struct {
-	Name       string         `json:"name"`
-	Language   outLanguage    `json:"language"`
-	Components []outComponent `json:"components,omitempty"`
-}
-
-type outLanguage struct {
-	Code string `json:"code"`
-}
-
-type outComponent struct {
-	Type       string           `json:"type"`
-	SubType    string           `json:"sub_type,omitempty"`
-	Index      string           `json:"index,omitempty"`
-	Parameters []map[string]any `json:"parameters"`
 }
 
 // malformed refuses a message before it is sent.
@@ -545,12 +528,12 @@ func (o *OutboundPayload) interactive(files *sending, m omni.InteractiveMessage,
 
 // template makes the components that fill a template's places. Those without any are left out.
 func (o *OutboundPayload) template(files *sending, m omni.TemplateMessage) error {
-	out := &outTemplate{Name: m.Name, Language: outLanguage{m.Language}}
+	out := &MessageTemplate{Name: m.Name, Language: TemplateLanguage{m.Language}}
 	for _, c := range m.Components {
 		if len(c.Parameters) == 0 {
 			continue
 		}
-		component := outComponent{Type: c.Type, SubType: c.SubType}
+		component := TemplateComponent{Type: c.Type, SubType: c.SubType}
 		if c.Type == "button" {
 			component.Index = strconv.Itoa(c.Index)
 		}
