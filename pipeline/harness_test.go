@@ -70,6 +70,7 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
+	shelf      *shelf   // if set, the carrier keeps templates
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -82,6 +83,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	f.opened++
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
+	}
+	if f.shelf != nil {
+		return &templateCarrier{fakeCarrier{f}, f.shelf}, nil
 	}
 	return &fakeCarrier{f}, nil
 }

@@ -263,6 +263,10 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.status(ctx, r, e)
 	case omni.EventReaction:
 		return p.reaction(ctx, r, e)
+	case omni.EventTemplate:
+		return p.template(ctx, r, e)
+	case omni.EventPreference:
+		return p.preference(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}

@@ -87,6 +87,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiFolders()
 	s.apiLabels()
 	s.apiCarrierAccounts()
+	s.apiTemplates()
 	s.apiChannels()
 	s.apiKeys()
 	s.apiContacts()
