@@ -32,7 +32,7 @@ func (p *Pipeline) fragment(ctx context.Context, r *store.InboxRecord, e omni.Ca
 		return fmt.Errorf("keep part %d of %d: %w", f.Index, f.Total, err)
 	}
 	if joined {
-		if p.o.Metrics.Webhook != nil {
+		if p.o.Metrics.Webhook != nil && r.NotBefore == 0 { // else it has waited, and the others have come
 			p.o.Metrics.Webhook(r.Carrier, carriers.DuplicateFragment, carriers.TypeMessage)
 		}
 		return nil

@@ -89,6 +89,7 @@ type Pipeline struct {
 	order     order
 	unsure    unsure
 	finished  finished
+	stuck     stuck
 	templates templateSyncs
 	inbox     []*worker
 	outbox    []*worker

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"omniservice/omni"
 )
@@ -23,6 +24,10 @@ func (t *text) UnmarshalJSON(b []byte) error {
 	switch {
 	case len(b) == 0:
 	case b[0] == '"':
+		if inside := b[1 : len(b)-1]; bytes.IndexByte(inside, '\\') < 0 && utf8.Valid(inside) {
+			*t = text(inside) // most are: this saves a decoder
+			return nil
+		}
 		var s string
 		if json.Unmarshal(b, &s) == nil {
 			*t = text(s)
@@ -72,6 +77,24 @@ func lenient(b []byte, to any) error {
 	return err
 }
 
+// reader is a part that holds other parts. It reads where they are and copies nothing: raw is JSON, and is not changed as
+// long as the part is used.
+type reader interface{ read(raw []byte) }
+
+// listOf is a list that shares the memory of its array.
+func listOf[T any](array []byte) (l List[T]) {
+	if len(array) > 2 && array[0] == '[' {
+		l.raw = array
+	}
+	return l
+}
+
+// textOf is the text that a value is.
+func textOf(value []byte) (t text) {
+	_ = t.UnmarshalJSON(value) // which never fails
+	return t
+}
+
 // List is a JSON array whose elements are decoded one by one, so that a body of nothing but brackets takes no room. What
 // is no array is empty.
 type List[T any] struct{ raw json.RawMessage }
@@ -93,12 +116,13 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 	return l.raw, nil
 }
 
-// Empty reports whether the array has no elements.
-func (l List[T]) Empty() bool {
+// Len counts the elements.
+func (l List[T]) Len() int {
+	n := 0
 	for range elements(l.raw) {
-		return false
+		n++
 	}
-	return true
+	return n
 }
 
 // All gives the elements in order.
@@ -106,8 +130,24 @@ func (l List[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
 		for b := range elements(l.raw) {
 			var v T
-			_ = lenient(b, &v) // it is JSON: it was part of some
+			if r, ok := any(&v).(reader); ok {
+				r.read(b)
+			} else {
+				_ = lenient(b, &v) // it is JSON: it was part of some
+			}
 			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// Some gives the first elements in order, at most so many.
+func (l List[T]) Some(most int) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		n := 0
+		for v := range l.All() {
+			if n++; n > most || !yield(v) {
 				return
 			}
 		}
@@ -122,7 +162,33 @@ func (l List[T]) First() (first T) {
 	return first
 }
 
-// elements gives the elements of an array that is known to be JSON, without decoding them.
+// members gives the members of an object that is known to be JSON, without decoding them; of anything else there are none. Names with escapes are as they
+// are written.
+func members(object []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		if !bytes.HasPrefix(object, []byte("{")) {
+			return
+		}
+		for m := range elements(object) {
+			end := 1
+			for end < len(m) && m[end] != '"' {
+				if m[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			if end >= len(m) {
+				return
+			}
+			value := bytes.TrimSpace(m[end+1:])
+			if !yield(string(m[1:end]), bytes.TrimSpace(bytes.TrimPrefix(value, []byte(":")))) {
+				return
+			}
+		}
+	}
+}
+
+// elements gives the elements of an array, or the members of an object, that is known to be JSON, without decoding them.
 func elements(array []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		if len(array) < 2 {
@@ -142,7 +208,7 @@ func elements(array []byte) iter.Seq[[]byte] {
 			case c == '}' || c == ']':
 				depth--
 			case c == ',' && depth == 0:
-				if !yield(inside[start:i]) {
+				if !yield(bytes.TrimSpace(inside[start:i])) {
 					return
 				}
 				start = i + 1

@@ -14,6 +14,9 @@ import (
 	"omniservice/omni"
 )
 
+// product is what Meta calls WhatsApp in its calls.
+const product = "whatsapp"
+
 // Limits of what is sent, in UTF-16 code units. Source: the pages of each message type, read 2026-11-23.
 const (
 	maxText       = 4096
@@ -157,7 +160,7 @@ func (c *Carrier) Send(ctx context.Context, m omni.ServiceMessage) (carriers.Sen
 	if m.Publish.ChannelType != omni.ChannelWhatsApp {
 		return carriers.SendResult{}, malformed("no channel of type %s here", m.Publish.ChannelType)
 	}
-	o := OutboundPayload{MessagingProduct: "whatsapp", RecipientType: "individual"}
+	o := OutboundPayload{MessagingProduct: product, RecipientType: "individual"}
 	if err := o.recipient(m.Publish.Target.Address); err != nil {
 		return carriers.SendResult{}, err
 	}

@@ -22,7 +22,11 @@ const (
 	// mediaFor is how long Meta keeps a file that somebody sent to us.
 	mediaForMillis = 7 * 24 * 60 * 60 * 1000
 
-	maxCards = 50
+	// maxMembers is how many members of a notice are kept at most.
+	maxMembers = 64
+
+	// maxContacts is how many contacts of a webhook are looked at. There is at most one for each message and status.
+	maxContacts = 2 * carriers.MaxEvents
 )
 
 // WebhookPayload is the body of a webhook. (Seed: WhatsAppWebhookPayload.)
@@ -52,8 +56,8 @@ type MessageValue struct {
 	Messages         List[Message]        `json:"messages"`
 	MessageEchoes    List[Message]        `json:"message_echoes"`
 	Statuses         List[Status]         `json:"statuses"`
-	Errors           List[Error]          `json:"errors"`
-	UserPreferences  List[UserPreference] `json:"user_preferences"`
+	Errors           List[reported]       `json:"errors"`
+	UserPreferences  List[userPreference] `json:"user_preferences"`
 }
 
 // Metadata names the number of ours that a value is about. (Seed: WhatsAppMetadata.)
@@ -76,8 +80,8 @@ type Profile struct {
 	Username text `json:"username"`
 }
 
-// UserPreference is whether a person wants marketing messages.
-type UserPreference struct {
+// userPreference is whether a person wants marketing messages.
+type userPreference struct {
 	WaID      text  `json:"wa_id"`
 	UserID    text  `json:"user_id"`
 	Detail    text  `json:"detail"`
@@ -86,15 +90,81 @@ type UserPreference struct {
 	Timestamp stamp `json:"timestamp"`
 }
 
+func (p *WebhookPayload) read(raw []byte) {
+	for name, value := range members(bytes.TrimSpace(raw)) {
+		switch name {
+		case "object":
+			p.Object = textOf(value)
+		case "entry":
+			p.Entry = listOf[Entry](value)
+		}
+	}
+}
+
+func (e *Entry) read(raw []byte) {
+	for name, value := range members(raw) {
+		switch name {
+		case "id":
+			e.ID = textOf(value)
+		case "time":
+			_ = e.Time.UnmarshalJSON(value) // which never fails
+		case "changes":
+			e.Changes = listOf[Change](value)
+		}
+	}
+}
+
+func (c *Change) read(raw []byte) {
+	for name, value := range members(raw) {
+		switch name {
+		case "field":
+			c.Field = textOf(value)
+		case "value":
+			c.Value = value
+		}
+	}
+}
+
+func (v *MessageValue) read(raw []byte) {
+	for name, value := range members(raw) {
+		switch name {
+		case "messaging_product":
+			v.MessagingProduct = textOf(value)
+		case "metadata":
+			for name, value := range members(value) {
+				switch name {
+				case "display_phone_number":
+					v.Metadata.DisplayPhoneNumber = textOf(value)
+				case "phone_number_id":
+					v.Metadata.PhoneNumberID = textOf(value)
+				}
+			}
+		case "contacts":
+			v.Contacts = listOf[Contact](value)
+		case "messages":
+			v.Messages = listOf[Message](value)
+		case "message_echoes":
+			v.MessageEchoes = listOf[Message](value)
+		case "statuses":
+			v.Statuses = listOf[Status](value)
+		case "errors":
+			v.Errors = listOf[reported](value)
+		case "user_preferences":
+			v.UserPreferences = listOf[userPreference](value)
+		}
+	}
+}
+
 // Parse implements carriers.Carrier.
 func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	if err := carriers.CheckNesting(r.Body); err != nil {
 		return carriers.Parsed{}, err
 	}
-	var payload WebhookPayload
-	if err := lenient(r.Body, &payload); err != nil {
+	if err := lenient(r.Body, &struct{}{}); err != nil {
 		return carriers.Parsed{}, carriers.MalformedJSON(err)
 	}
+	var payload WebhookPayload
+	payload.read(r.Body)
 	b := batch{state: c.state}
 	if payload.Object != webhookObject {
 		return b.parsed, b.ignore(carriers.UnknownEvent, string(payload.Object))
@@ -102,7 +172,7 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	entries, changes := 0, 0
 	for entry := range payload.Entry.All() {
 		if entries++; entries > maxChanges {
-			return carriers.Parsed{}, tooMany("entries", maxChanges)
+			return carriers.Parsed{}, tooMany("entries")
 		}
 		if c.config.wabaID != "" && string(entry.ID) != c.config.wabaID {
 			if err := b.ignore(carriers.UnknownEvent, string(entry.ID)); err != nil {
@@ -112,7 +182,7 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 		}
 		for change := range entry.Changes.All() {
 			if changes++; changes > maxChanges {
-				return carriers.Parsed{}, tooMany("changes", maxChanges)
+				return carriers.Parsed{}, tooMany("changes")
 			}
 			if err := b.change(entry, change); err != nil {
 				return carriers.Parsed{}, err
@@ -125,8 +195,8 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	return b.parsed, nil
 }
 
-func tooMany(what string, most int) error {
-	return carriers.Malformed(fmt.Errorf("more than %d %s", most, what))
+func tooMany(what string) error {
+	return carriers.Malformed(fmt.Errorf("more than %d %s", carriers.MaxEvents, what))
 }
 
 // Respond implements carriers.Carrier. Meta looks at the status alone.
@@ -139,6 +209,7 @@ func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
 		r.MessageType = carriers.TypeDeliveryStatusNotification
 	case p.Events[0].Kind == omni.EventMessage:
 		r.MessageType = carriers.TypeMessage
+	default: // a notice
 	}
 	return r
 }
@@ -153,11 +224,13 @@ type batch struct {
 	field    string
 	ours     string // the address of ours that the value is about
 	contacts List[Contact]
+	known    []Contact // those contacts, once somebody asked for one
+	looked   int       // contacts that were looked at in the whole webhook
 }
 
 func (b *batch) full() error {
 	if len(b.parsed.Events)+len(b.parsed.Ignored) >= carriers.MaxEvents {
-		return tooMany("events", carriers.MaxEvents)
+		return tooMany("events")
 	}
 	return nil
 }
@@ -217,12 +290,17 @@ func (b *batch) change(entry Entry, c Change) error {
 
 func (b *batch) value(raw []byte) error {
 	var v MessageValue
-	_ = lenient(raw, &v) // it is JSON: it was part of some
+	v.read(raw)
 	b.ours, b.contacts = address(string(v.Metadata.DisplayPhoneNumber)), v.Contacts
+	b.known = nil
 	if b.ours == "" {
 		b.ours = b.state.number(string(v.Metadata.PhoneNumberID))
 	} else {
 		b.state.learn(b.ours, string(v.Metadata.PhoneNumberID))
+	}
+	several := v.Messages.Len() + v.Statuses.Len()
+	if several > 1 {
+		b.parsed.Events = slices.Grow(b.parsed.Events, min(several, carriers.MaxEvents-len(b.parsed.Events)))
 	}
 	before := len(b.parsed.Events) + len(b.parsed.Ignored)
 	for m := range v.Messages.All() {
@@ -250,14 +328,14 @@ func (b *batch) value(raw []byte) error {
 			return err
 		}
 	}
-	if len(b.parsed.Events)+len(b.parsed.Ignored) == before && v.Messages.Empty() && v.Statuses.Empty() {
+	if len(b.parsed.Events)+len(b.parsed.Ignored) == before && several == 0 {
 		return b.ignore(carriers.Empty, b.field)
 	}
 	return nil
 }
 
 // failure is an error of the account or the app, that no message is to blame for.
-func (b *batch) failure(failed Error) error {
+func (b *batch) failure(failed reported) error {
 	e := b.event(omni.EventError, omni.Inbound)
 	e.To, e.Field, e.Text = b.ours, b.field, omni.CleanText(string(failed.Title))
 	e.ErrorCode = string(codeOf(string(failed.Code)))
@@ -269,14 +347,14 @@ func (b *batch) failure(failed Error) error {
 	return b.add(e)
 }
 
-func (e Error) details() text {
+func (e reported) details() text {
 	if e.Data.Details != "" {
 		return e.Data.Details
 	}
 	return e.Details
 }
 
-func (b *batch) preference(p UserPreference) error {
+func (b *batch) preference(p userPreference) error {
 	e := b.event(omni.EventPreference, omni.Inbound)
 	e.From, e.To, e.Field = addressOf(p.WaID, p.UserID), b.ours, b.field
 	if e.From == "" {
@@ -298,12 +376,17 @@ func (b *batch) preference(p UserPreference) error {
 }
 
 // contact finds who an address or a user id belongs to, in the contacts of the value.
-func (b *batch) contact(from, userID text) (found Contact) {
-	n := 0
-	for c := range b.contacts.All() {
-		if n++; n > maxChanges {
-			break
+func (b *batch) contact(from, userID text) Contact {
+	if b.known == nil {
+		b.known = []Contact{}
+		for c := range b.contacts.All() {
+			if b.looked++; b.looked > maxContacts {
+				break
+			}
+			b.known = append(b.known, c)
 		}
+	}
+	for _, c := range b.known {
 		if from != "" && (c.WaID == from || c.UserID == from) || userID != "" && c.UserID == userID {
 			return c
 		}
@@ -362,24 +445,20 @@ func setJSON(m *omni.Metadata, key string, raw []byte) {
 
 // flatten adds the members of an object to the metadata: plain values as they are, others as JSON.
 func flatten(m *omni.Metadata, object []byte, known ...string) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(object, &members) != nil {
-		return
-	}
-	names := make([]string, 0, len(members))
-	for name := range members {
-		if len(name) <= 64 && !slices.Contains(known, name) {
-			names = append(names, name)
+	n := 0
+	for name, raw := range members(object) {
+		if n++; n > maxMembers {
+			return
 		}
-	}
-	slices.Sort(names)
-	for _, name := range names {
+		key := camel(name)
+		if key == "" || len(key) > 64 || slices.Contains(known, name) {
+			continue
+		}
 		var plain text
-		switch raw := members[name]; {
-		case lenient(raw, &plain) == nil && plain != "":
-			set(m, camel(name), plain)
-		default:
-			setJSON(m, camel(name), raw)
+		if _ = lenient(raw, &plain); plain != "" {
+			set(m, key, plain)
+		} else {
+			setJSON(m, key, raw)
 		}
 	}
 }
