@@ -76,6 +76,7 @@ type fake struct {
 	checks       []carriers.Check
 
 	shares     bool     // its webhook may be shared: see sharingCarrier
+	shelf      *shelf   // if set, the carrier keeps templates
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -91,6 +92,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
+	}
+	if f.shelf != nil {
+		return &templateCarrier{fakeCarrier{f}, f.shelf}, nil
 	}
 	return &fakeCarrier{f}, nil
 }

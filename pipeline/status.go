@@ -131,5 +131,8 @@ func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m 
 	if by == "" {
 		by = string(m.Channel.Carrier)
 	}
+	if m.Payload.Type == omni.PayloadTemplate {
+		by = omni.MarketingBy + by // who stops these goes on to write, and to be answered
+	}
 	return p.setConsent(ctx, m.Tenant, ch, id, true, by, m.StatusAt, nil)
 }

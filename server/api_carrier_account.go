@@ -334,6 +334,7 @@ func (s *Server) createCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, err
 	}
 	s.changed(ctx, p.Tenant, "carrier-account", a.ID)
+	s.d.Pipeline.RefreshTemplates(p.Tenant, a.ID)
 	details := map[string]string{"carrier": string(a.Carrier), "credentials": strconv.Itoa(len(a.Credentials))}
 	return s.carrierAccountRecord(a), s.audit(ctx, p, "carrier-account.create", a.ID, details)
 }
@@ -369,6 +370,7 @@ func (s *Server) updateCarrierAccount(ctx context.Context, p auth.Principal, in 
 			s.log.WarnContext(ctx, "catch up", "account_id", a.ID, "err", err)
 		}
 	}
+	s.d.Pipeline.RefreshTemplates(p.Tenant, a.ID)
 	out := s.carrierAccountRecord(a)
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Credentials)) {
 		if err := s.audit(ctx, p, "carrier-account.credential", a.ID, map[string]string{"name": name}); err != nil {

@@ -39,6 +39,7 @@ var Roles = map[string][]omni.Role{
 	"reroute-mapping-attempts": admins,
 	"set-aside-list":           admins, "set-aside-replay": admins,
 	"label-list": staff, "label-create": leads, "label-update": leads, "label-delete": leads,
+	"template-list": staff, "template-get": staff, "template-create": admins, "template-delete": admins, "template-sync": leads,
 	"channel-list": staff, "channel-create": admins, "channel-get": staff, "channel-update": admins,
 	"api-key-list": admins, "api-key-create": admins, "api-key-delete": admins,
 	"contact-list": staff, "contact-get": staff, "contact-update": staff,

@@ -177,57 +177,6 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
-    "/api/v1/carrier-accounts/{id}/check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody */
-        post: operations["carrier-account-check"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/carrier-accounts/{id}/health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** How an account works, by what came of its webhooks and messages, and by what the carrier says */
-        get: operations["carrier-account-health"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/carrier-accounts/{id}/reroute-mappings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Mappings of a carrier account's shared webhook, by key */
-        get: operations["reroute-mapping-list"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/carrier-accounts/{id}/set-aside": {
         parameters: {
             query?: never;
@@ -766,23 +715,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/messages/{id}/react": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Put an emoji on a message, where the channel shows such, or take it away */
-        post: operations["message-react"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/messages/{id}/retry": {
         parameters: {
             query?: never;
@@ -853,58 +785,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/reroute-mappings": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Give another environment its part of a shared webhook */
-        post: operations["reroute-mapping-create"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/reroute-mappings/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Remove a mapping; what still waits for its environment is set aside */
-        delete: operations["reroute-mapping-delete"];
-        options?: never;
-        head?: never;
-        /** Change a mapping */
-        patch: operations["reroute-mapping-update"];
-        trace?: never;
-    };
-    "/api/v1/reroute-mappings/{id}/attempts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** The newest attempts of this node to forward by a mapping, newest first */
-        get: operations["reroute-mapping-attempts"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -934,6 +814,59 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Message templates, by account, then by name; a page may hold fewer than asked for */
+        get: operations["template-list"];
+        put?: never;
+        /** Hand a template in at the carrier, which reviews it */
+        post: operations["template-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read the templates of an account from its carrier now */
+        post: operations["template-sync"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A message template */
+        get: operations["template-get"];
+        put?: never;
+        post?: never;
+        /** Remove a template at its carrier */
+        delete: operations["template-delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1202,12 +1135,6 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
-        ChannelHealthBody: {
-            channelId: string;
-            reason?: string;
-            /** @enum {string} */
-            state: "ok" | "degraded" | "down";
-        };
         ChannelPatchBody: {
             disabled?: boolean;
             groupId?: string;
@@ -1225,17 +1152,12 @@ export interface components {
             liveChat?: components["schemas"]["LiveChatInput"];
             name: string;
         };
-        Check: {
-            detail: string;
-            name: string;
-            ok: boolean;
+        Choice: {
+            description?: string;
+            id: string;
+            section?: string;
+            title: string;
         };
-        CheckBody: {
-            checks: components["schemas"]["Check"][];
-            /** @description Nothing was found wrong */
-            ok: boolean;
-        };
-        CheckInputBody: Record<string, never>;
         ContactBody: {
             attributes: {
                 [key: string]: string;
@@ -1414,69 +1336,6 @@ export interface components {
             defaultFolderId?: string;
             strategy: string;
         };
-        HTTPResponse: {
-            /** Format: int64 */
-            at: number;
-            body: string;
-            /** Format: int64 */
-            durationMs: number;
-            environment: string;
-            error?: string;
-            /** Format: int64 */
-            status: number;
-            url: string;
-        };
-        HealthBody: {
-            channels: components["schemas"]["ChannelHealthBody"][];
-            /** @description The carrier's code for the last of them */
-            lastErrorCode?: string;
-            /** @description What was wrong with the last of them, such as bad_signature */
-            lastRefused?: string;
-            /** Format: int64 */
-            lastRefusedAt?: number;
-            /**
-             * Format: int64
-             * @description When the carrier last took a message
-             */
-            lastSentAt?: number;
-            /**
-             * Format: int64
-             * @description When a webhook of the carrier was last taken
-             */
-            lastWebhookAt?: number;
-            /**
-             * Format: int64
-             * @description Messages that the carrier refused one after another because of how the account is set up
-             */
-            misconfigured: number;
-            /** @description What the carrier says of the account, newest first */
-            notices: components["schemas"]["HealthNoticeBody"][];
-            /** @description Why, and what to do */
-            reason?: string;
-            /**
-             * Format: int64
-             * @description Webhooks that were not the carrier's
-             */
-            refused: number;
-            /** @enum {string} */
-            state: "ok" | "degraded" | "down";
-            /**
-             * Format: int64
-             * @description Sends without an answer, one after another
-             */
-            unreachable: number;
-        };
-        HealthNoticeBody: {
-            /** @description The number or name that it is about; all of the account if left out */
-            address?: string;
-            /** Format: int64 */
-            at: number;
-            detail?: string;
-            /** @description The carrier's word */
-            name: string;
-            /** @enum {string} */
-            state: "ok" | "degraded" | "down";
-        };
         IdentityBody: {
             address: string;
             channelType: string;
@@ -1484,6 +1343,8 @@ export interface components {
             /** Format: int64 */
             lastSeenAt?: number;
             name?: string;
+            /** @description They do not want marketing messages */
+            noMarketing?: boolean;
             /** Format: int64 */
             optedOutAt?: number;
             verified: boolean;
@@ -1571,6 +1432,15 @@ export interface components {
             /** @description Where the caller's topics stood before the list was read */
             topics: components["schemas"]["TopicPosition"][];
         };
+        Interactive: {
+            button?: string;
+            choices?: components["schemas"]["Choice"][] | null;
+            flow?: unknown;
+            footer?: string;
+            header?: string;
+            type: string;
+            url?: string;
+        };
         LabelBody: {
             /** @description #rrggbb */
             colour?: string;
@@ -1640,11 +1510,6 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
-        ListBodyHTTPResponse: {
-            items: components["schemas"]["HTTPResponse"][];
-            /** @description cursor of the next page; absent on the last */
-            next?: string;
-        };
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1660,13 +1525,13 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
-        ListBodyRerouteMappingBody: {
-            items: components["schemas"]["RerouteMappingBody"][];
+        ListBodySetAsideBody: {
+            items: components["schemas"]["SetAsideBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
-        ListBodySetAsideBody: {
-            items: components["schemas"]["SetAsideBody"][];
+        ListBodyTemplateBody: {
+            items: components["schemas"]["TemplateBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1729,18 +1594,11 @@ export interface components {
             attempt?: number;
             channelType: string;
             clientId?: string;
-            /** Format: int64 */
-            deletedAt?: number;
             direction: string;
-            /** Format: int64 */
-            editedAt?: number;
             errorCode?: string;
             errorText?: string;
             id: string;
             interactionId: string;
-            metadata?: {
-                [key: string]: string;
-            };
             payload: components["schemas"]["Payload"];
             reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
@@ -1869,13 +1727,24 @@ export interface components {
             buttonPayload?: string;
             contacts?: components["schemas"]["ContactCard"][] | null;
             files?: components["schemas"]["File"][] | null;
+            interactive?: components["schemas"]["Interactive"];
             location?: components["schemas"]["Location"];
+            template?: components["schemas"]["TemplateRef"];
             text?: string;
             type: string;
             unsupported?: string;
         };
         PayloadInput: {
-            text: string;
+            /** @description Where the channel's capabilities have contactCards */
+            contacts?: components["schemas"]["ContactCard"][];
+            /** @description Where the channel's capabilities name its type */
+            interactive?: components["schemas"]["Interactive"];
+            /** @description Where the channel's capabilities have it */
+            location?: components["schemas"]["Location"];
+            /** @description An approved template of the channel's account: may be sent at any time */
+            template?: components["schemas"]["SendTemplate"];
+            /** @description Beside interactive what stands above it; beside template, location and contacts empty */
+            text?: string;
         };
         Person: {
             id?: string;
@@ -1924,21 +1793,12 @@ export interface components {
             location: string;
             message: string;
         };
-        ReactInputBody: {
-            /** @description Empty: takes away what one had put there */
-            emoji: string;
-        };
         Reaction: {
             /** Format: int64 */
             at: number;
             emoji: string;
             senderId: string;
             senderType: string;
-        };
-        ReactionChange: {
-            interactionId: string;
-            messageId: string;
-            reaction: components["schemas"]["Reaction"];
         };
         ReadInputBody: {
             /** Format: int64 */
@@ -1959,40 +1819,6 @@ export interface components {
              */
             seenOffset?: number;
         };
-        RerouteMappingBody: {
-            /** @description Whose webhook is shared */
-            carrierAccountId: string;
-            /** Format: int64 */
-            createdAt: number;
-            disabled: boolean;
-            /** @description A name for people */
-            environment: string;
-            id: string;
-            /** @description What the mapper has to find; empty for DEFAULT */
-            key: string;
-            /**
-             * @description What of a notification is looked at; tried in this order
-             * @enum {string}
-             */
-            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
-            /** @description The other environment's webhook address; empty: it stays here */
-            url: string;
-            /** Format: int64 */
-            version: number;
-        };
-        RerouteMappingPatchBody: {
-            disabled?: boolean;
-            environment?: string;
-            url?: string;
-        };
-        RerouteMappingPostBody: {
-            carrierAccountId: string;
-            environment: string;
-            key?: string;
-            /** @enum {string} */
-            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
-            url?: string;
-        };
         RoutingBody: {
             defaultFolderId?: string;
             /**
@@ -2008,6 +1834,12 @@ export interface components {
             messages: components["schemas"]["MessageHitBody"][];
             /** @description cursor of the next page; absent on the last. A page may hold fewer than limit, or none, and be followed by more */
             next?: string;
+        };
+        SendTemplate: {
+            components?: components["schemas"]["TemplateComponent"][] | null;
+            language?: string;
+            name?: string;
+            templateId?: string;
         };
         SessionBody: {
             /** @description For the Authorization header; lives 15 minutes */
@@ -2034,7 +1866,7 @@ export interface components {
             /** Format: int64 */
             expiresAt: number;
             /** @enum {string} */
-            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown" | "not_forwarded";
+            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown";
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
@@ -2076,6 +1908,84 @@ export interface components {
             state: "recovered" | "reset";
             /** @description Where the caller's topics stood before the changes were read: events up to there are in the answers, once more is false */
             topics: components["schemas"]["TopicPosition"][];
+        };
+        TemplateBody: {
+            carrierAccountId: string;
+            /** @description The carrier's id of it */
+            carrierId?: string;
+            /** @enum {string} */
+            category: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+            /** @description Header, body, footer and buttons, as the carrier describes them */
+            components: unknown;
+            /** Format: int64 */
+            createdAt: number;
+            id: string;
+            /** @description As the carrier writes it: en_US */
+            language: string;
+            name: string;
+            /** @description Its places have names, {{name}}, instead of numbers, {{1}} */
+            namedParameters: boolean;
+            /** @enum {string} */
+            quality: "GREEN" | "YELLOW" | "RED" | "UNKNOWN";
+            /** @description The carrier's word for why it was refused or stopped */
+            rejectedReason?: string;
+            status: string;
+            /**
+             * Format: int64
+             * @description When the carrier last told of it
+             */
+            syncedAt: number;
+            /** @description Whether it can be sent now */
+            usable: boolean;
+            /** Format: int64 */
+            version: number;
+        };
+        TemplateComponent: {
+            /** Format: int64 */
+            index?: number;
+            parameters: components["schemas"]["TemplateParameter"][] | null;
+            subType?: string;
+            type: string;
+        };
+        TemplateParameter: {
+            fileName?: string;
+            location?: components["schemas"]["Location"];
+            name?: string;
+            text?: string;
+            type: string;
+            url?: string;
+            value?: unknown;
+        };
+        TemplatePostBody: {
+            carrierAccountId: string;
+            /** @enum {string} */
+            category: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+            /** @description Header, body, footer and buttons, as the carrier describes them */
+            components: unknown;
+            language: string;
+            name: string;
+            namedParameters?: boolean;
+        };
+        TemplateRef: {
+            language: string;
+            name: string;
+            templateId?: string;
+        };
+        TemplateSyncBody: {
+            /** Format: int64 */
+            added: number;
+            /** Format: int64 */
+            changed: number;
+            /** Format: int64 */
+            removed: number;
+            /**
+             * Format: int64
+             * @description How many there are now
+             */
+            templates: number;
+        };
+        TemplateSyncInputBody: {
+            carrierAccountId: string;
         };
         TicketBody: {
             /** Format: int64 */
@@ -2139,13 +2049,16 @@ export interface components {
         };
         VisitorMessageInputBody: {
             clientId: string;
-            payload: components["schemas"]["PayloadInput"];
+            payload: components["schemas"]["VisitorPayloadInput"];
         };
         VisitorMessageListBody: {
             hasMore: boolean;
             /** @description Ascending by seq */
             items: components["schemas"]["VisitorMessage"][];
             topics: components["schemas"]["TopicPosition"][];
+        };
+        VisitorPayloadInput: {
+            text: string;
         };
         VisitorSessionBody: {
             conversation?: components["schemas"]["ConversationBody"];
@@ -2623,107 +2536,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "carrier-account-check": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: {
-            content: {
-                "application/json": components["schemas"]["CheckInputBody"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CheckBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "carrier-account-health": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["HealthBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reroute-mapping-list": {
-        parameters: {
-            query?: {
-                /** @description next of the page before */
-                cursor?: string;
-                limit?: number;
-            };
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ListBodyRerouteMappingBody"];
                 };
             };
             /** @description Error */
@@ -4180,41 +3992,6 @@ export interface operations {
             };
         };
     };
-    "message-react": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["ReactInputBody"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ReactionChange"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     "message-retry": {
         parameters: {
             query?: never;
@@ -4409,138 +4186,6 @@ export interface operations {
             };
         };
     };
-    "reroute-mapping-create": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RerouteMappingPostBody"];
-            };
-        };
-        responses: {
-            /** @description Created */
-            201: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RerouteMappingBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reroute-mapping-delete": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description No Content */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reroute-mapping-update": {
-        parameters: {
-            query?: never;
-            header?: {
-                "If-Match"?: string;
-            };
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["RerouteMappingPatchBody"];
-            };
-        };
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    ETag?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["RerouteMappingBody"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    "reroute-mapping-attempts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ListBodyHTTPResponse"];
-                };
-            };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     search: {
         parameters: {
             query: {
@@ -4608,6 +4253,174 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SyncBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                carrierAccountId?: string;
+                status?: "APPROVED" | "PENDING" | "REJECTED" | "IN_APPEAL" | "PAUSED" | "DISABLED" | "LIMIT_EXCEEDED" | "ARCHIVED" | "LOCKED" | "PENDING_DELETION" | "DELETED" | "OTHER";
+                category?: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+                /** @description As the carrier writes it */
+                language?: string;
+                /** @description A part of the name */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyTemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplatePostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateSyncInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateSyncBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
