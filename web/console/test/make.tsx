@@ -81,6 +81,9 @@ export const channel: Channel = {
     typing: false,
     reactions: false,
     replyTo: false,
+    location: false,
+    contactCards: false,
+    readReceipts: false,
   },
 };
 
