@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	. "omniservice/e2e" //nolint:revive // the scenarios read better without e2e. before each word
+	"omniservice/hub"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/server"
@@ -195,7 +196,7 @@ func set(t *testing.T, r server.Route, v map[string]any, field, id string) {
 // that the program itself works with, so that nothing new can be forgotten.
 func TestX4_OtherOrganisation(t *testing.T) {
 	t.Parallel()
-	s := Start(t, Options{})
+	s := Start(t, Options{Hub: hub.Options{MessageRate: 1e4, MessageBurst: 1e4}})
 	alpha, _ := furnish(t, s, s.Alpha, Phone(1))
 	beta, agent := furnish(t, s, s.Beta, Phone(1)) // the same customer writes to both
 	outsider := s.Alpha.Agent(t, "Outsider", omni.RoleAgent)

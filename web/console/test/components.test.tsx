@@ -63,8 +63,8 @@ describe("bubble", () => {
     last: true,
     ...over,
   });
-  const bubble = (over: Partial<Entry>, receipts = true) => (
-    <Bubble entry={entry(over)} contact="Maria Rossi" contactId="c1" agent="Ana Novak" receipts={receipts} />
+  const bubble = (over: Partial<Entry>, receipts = true, more: { reactions?: boolean; me?: string } = {}) => (
+    <Bubble entry={entry(over)} contact="Maria Rossi" contactId="c1" agent="Ana Novak" receipts={receipts} {...more} />
   );
   const out = (status: Status, over = {}) => message(1, { direction: "OUTBOUND", status, ...over });
 
@@ -121,6 +121,43 @@ describe("bubble", () => {
     unmount();
     show(bubble({ message: message(1, { payload: { type: "unsupported", unsupported: "poll" } }) }));
     expect(screen.getByText("Not supported: poll")).toBeTruthy();
+  });
+
+  it("TH6 shows a place and contacts, each as text, and a map only as a link", () => {
+    const location = { latitude: -1.2921, longitude: 36.8219, name: "Office", address: "Kimathi Street" };
+    const { unmount } = show(
+      bubble({ message: message(1, { payload: { type: "location", text: "Office", location } }) }),
+    );
+    expect(screen.getByTestId("place").textContent).toContain("OfficeKimathi Street");
+    const map = screen.getByText("Show on OpenStreetMap") as HTMLAnchorElement;
+    expect(map.href).toBe("https://www.openstreetmap.org/?mlat=-1.2921&mlon=36.8219#map=17/-1.2921/36.8219");
+    expect(map.rel).toContain("noopener");
+    expect(screen.queryByTestId("message-text")).toBeNull();
+    unmount();
+    const contacts = [{ name: "<b>Ana</b>", phones: ["+254711222333"] }, { name: "Ben" }];
+    show(bubble({ message: message(1, { payload: { type: "contacts", text: "Ana", contacts } }) }));
+    expect(screen.getAllByTestId("contact-card").map((c) => c.textContent)).toEqual(["<b>Ana</b>+254711222333", "Ben"]);
+  });
+
+  it("shows what was taken back or changed, and reactions that can be changed where the channel can", async () => {
+    const gone = message(1, { payload: { type: "text" }, deletedAt: t0, editedAt: t0 });
+    const { unmount } = show(bubble({ message: gone }));
+    expect(screen.getByTestId("deleted").textContent).toContain("Taken back");
+    expect(screen.getByText("Edited")).toBeTruthy();
+    expect(screen.queryByTestId("reactions")).toBeNull();
+    unmount();
+    const react = vi.fn(async () => {});
+    const reactions = [{ senderType: "USER" as const, senderId: "u-me", emoji: "👍", at: t0 }];
+    const m = message(1, { reactions });
+    const first = show(bubble({ message: m }));
+    expect((screen.getByText("👍") as HTMLButtonElement).disabled).toBe(true);
+    first.unmount();
+    show(bubble({ message: m }, true, { reactions: true, me: "u-me" }), { react });
+    await userEvent.click(screen.getByLabelText("React"));
+    await userEvent.click(screen.getByLabelText("React with ❤️"));
+    expect(react).toHaveBeenLastCalledWith("m1", "❤️");
+    await userEvent.click(screen.getByText("👍"));
+    expect(react).toHaveBeenLastCalledWith("m1", "");
   });
 
   it("TH6 shows a picture that is here, and asks for its link once events told of it without one", async () => {

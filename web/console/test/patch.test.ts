@@ -8,9 +8,12 @@ import {
   newest,
   placed,
   reread,
+  withAllReactions,
   withChange,
+  withDeletion,
   withMessage,
   withMessageStatus,
+  withReaction,
 } from "../src/live/patch";
 import { interaction, me, message, page, t0 } from "./make";
 
@@ -117,6 +120,27 @@ describe("interactions", () => {
 });
 
 describe("threads", () => {
+  it("shows a sender's latest reaction, and nothing of what was taken back", () => {
+    const by = (emoji: string, at: number, senderId = "u1") => ({
+      messageId: "m2",
+      interactionId: "i1",
+      reaction: { senderType: "USER" as const, senderId, emoji, at },
+    });
+    let now = withReaction({ items: [message(2)], hasMore: false }, by("👍", 5));
+    now = withReaction(now, by("❤️", 4));
+    now = withReaction(now, by("🙏", 6, "u2"));
+    expect(now.items[0]?.reactions?.map((r) => r.emoji)).toEqual(["👍", "🙏"]);
+    const again = appended(now, message(2));
+    expect(again?.items[0]?.reactions).toHaveLength(2);
+    expect(appended(now, withAllReactions(message(2)))?.items[0]?.reactions).toEqual([]);
+    now = withReaction(now, by("", 7));
+    expect(now.items[0]?.reactions?.map((r) => r.emoji)).toEqual(["🙏"]);
+    expect(withReaction(now, { ...by("👍", 9), messageId: "m9" })).toBe(now);
+    const gone = withDeletion(now, { messageId: "m2", interactionId: "i1", at: 10 });
+    expect(gone.items[0]).toMatchObject({ deletedAt: 10, payload: { type: "text" } });
+    expect(gone.items[0]?.payload.text).toBeUndefined();
+  });
+
   const thread = { items: [message(2), message(3)], hasMore: true };
   const seqs = (items: { seq: number }[] | undefined) => items?.map((m) => m.seq);
 

@@ -142,6 +142,33 @@ export interface Message {
   errorCode?: string;
   errorText?: string;
   at: Millis;
+  /** When its sender changed it. */
+  editedAt?: Millis;
+  /** When its sender took it back: of its payload there is the type alone then. */
+  deletedAt?: Millis;
+  /** Oldest first. In what REST reads and in message.updated, where nothing stands for none; other events leave them out. */
+  reactions?: Reaction[];
+}
+
+/** An emoji on a message. A sender has one on a message: of two the later counts. */
+export interface Reaction {
+  senderType: "CONTACT" | "USER";
+  senderId: string;
+  /** Text from outside; "" says that it was taken away. */
+  emoji: string;
+  at: Millis;
+}
+
+export interface ReactionChange {
+  messageId: string;
+  interactionId: string;
+  reaction: Reaction;
+}
+
+export interface MessageDeletion {
+  messageId: string;
+  interactionId: string;
+  at: Millis;
 }
 
 export interface VisitorMessage {
@@ -284,6 +311,8 @@ export interface EventData {
   "message.created": Message;
   "message.status": StatusChange;
   "message.updated": Message;
+  "message.deleted": MessageDeletion;
+  "message.reaction": ReactionChange;
   "interaction.created": Interaction;
   "interaction.updated": InteractionChange;
   "interaction.assigned": InteractionChange;

@@ -9,6 +9,7 @@ import { useDrafts } from "../ui/prefs";
 import type { Entry } from "./entries";
 import { FileCard } from "./FileCard";
 import s from "./inbox.module.css";
+import { ContactCards, PlaceCard, Reactions } from "./Rich";
 import { type ShownStatus, StatusMark, statusText } from "./StatusMark";
 import { Text } from "./Text";
 import { actions } from "./useKeys";
@@ -21,13 +22,28 @@ interface Props {
   agent: string | undefined;
   /** The channel reports deliveries. */
   receipts: boolean;
+  /** The channel shows contacts our reactions. */
+  reactions?: boolean;
+  /** Who is logged in. */
+  me?: string;
   /** The message this one answers; null: it is not loaded. */
   replied?: Message | null | undefined;
   onReplied?: (id: string) => void;
   observe?: (el: HTMLElement | null, seq: number) => (() => void) | undefined;
 }
 
-export function Bubble({ entry, contact, contactId, agent, receipts, replied, onReplied, observe }: Props) {
+export function Bubble({
+  entry,
+  contact,
+  contactId,
+  agent,
+  receipts,
+  reactions,
+  me = "",
+  replied,
+  onReplied,
+  observe,
+}: Props) {
   const { message: m, pending } = entry;
   const outgoing = pending !== undefined || m?.direction === "OUTBOUND";
   const sender = outgoing ? (agent ?? t("bubble.agent")) : contact;
@@ -48,7 +64,8 @@ export function Bubble({ entry, contact, contactId, agent, receipts, replied, on
   const seq = !outgoing && m ? m.seq : 0;
   const ref = useCallback((el: HTMLElement | null) => (seq > 0 ? observe?.(el, seq) : undefined), [observe, seq]);
   const template = m?.payload.template?.name;
-  const text = m?.payload.text ?? pending?.text ?? "";
+  const rich = m?.payload.location || m?.payload.contacts?.length; // their text says the same
+  const text = rich ? "" : (m?.payload.text ?? pending?.text ?? "");
   return (
     <article
       ref={ref}
@@ -97,19 +114,36 @@ export function Bubble({ entry, contact, contactId, agent, receipts, replied, on
               {t("bubble.template", { name: template })}
             </p>
           )}
+          {m?.deletedAt && (
+            <p className={s.unsupported} data-testid="deleted">
+              <CircleSlash size={16} aria-hidden="true" />
+              {t("bubble.deleted")}
+            </p>
+          )}
+          {m?.payload.location && <PlaceCard place={m.payload.location} />}
+          {m?.payload.contacts && <ContactCards cards={m.payload.contacts} />}
           {text && (
             <p className={s.text} dir="auto" data-testid="message-text">
               <Text text={text} marks={m?.channelType === "WhatsApp"} />
             </p>
           )}
-          {(entry.last || status !== undefined) && (
+          {(entry.last || status !== undefined || m?.editedAt) && (
             <p className={s.stamp} aria-hidden="true">
+              {m?.editedAt && <span title={fullTime(m.editedAt)}>{t("bubble.edited")}</span>}
               {m && outgoing && <ChannelIcon type={m.channelType} size={12} />}
               <time dateTime={new Date(entry.at).toISOString()}>{clock(entry.at)}</time>
               {status && <StatusMark status={status} receipts={receipts} />}
             </p>
           )}
         </div>
+        {m && (
+          <Reactions
+            messageId={m.id}
+            reactions={m.reactions ?? []}
+            me={me}
+            can={Boolean(reactions) && !m.deletedAt && !failed}
+          />
+        )}
         {failed && <FailedLine message={m} entry={entry} />}
       </div>
     </article>

@@ -220,6 +220,8 @@ export function Timeline({ interaction }: { interaction: Interaction }) {
                     e.message?.userId === me.id || e.pending ? t("bubble.fromYou") : users.nameOf(e.message?.userId)
                   }
                   receipts={channel?.capabilities.deliveryStatus ?? true}
+                  reactions={channel?.capabilities.reactions ?? false}
+                  me={me.id}
                   replied={e.message?.replyTo ? (items?.find((m) => m.id === e.message?.replyTo) ?? null) : undefined}
                   onReplied={(id) => focusRow(rows.findIndex((r) => r.message?.id === id))}
                   observe={observe}

@@ -6,9 +6,11 @@ import {
   type InteractionChange,
   isCode,
   type Message,
+  type MessageDeletion,
   OmniError,
   OmniSocket,
   openOutbox,
+  type ReactionChange,
   type SendTemplate,
   type SettingsChange,
   type SocketStatus,
@@ -34,9 +36,12 @@ import {
   placed,
   reread,
   type Thread,
+  withAllReactions,
   withChange,
+  withDeletion,
   withMessage,
   withMessageStatus,
+  withReaction,
 } from "./patch";
 import { announce, type Pending, useLive } from "./store";
 
@@ -111,7 +116,7 @@ export class Live {
     const page = await api.messages(id, { limit: pageSize }, signal);
     this.bringUpToDate(page.topics);
     const known = this.qc.getQueryData<Thread>(keys.thread(id));
-    return reread(known, { items: this.withEarly(page.items), hasMore: page.hasMore });
+    return reread(known, { items: this.withEarly(page.items.map(withAllReactions)), hasMore: page.hasMore });
   }
 
   async readOlder(id: string): Promise<void> {
@@ -120,7 +125,11 @@ export class Live {
     const page = await api.messages(id, { before: first.seq, limit: pageSize });
     this.qc.setQueryData<Thread>(
       keys.thread(id),
-      (thread) => thread && { items: merged(this.withEarly(page.items), thread.items), hasMore: page.hasMore },
+      (thread) =>
+        thread && {
+          items: merged(this.withEarly(page.items.map(withAllReactions)), thread.items),
+          hasMore: page.hasMore,
+        },
     );
   }
 
@@ -129,7 +138,7 @@ export class Live {
     const answer = await api.message(m.id);
     this.qc.setQueryData<Thread>(
       keys.thread(m.interactionId),
-      (thread) => thread && { ...thread, items: merged(thread.items, [answer]) },
+      (thread) => thread && { ...thread, items: merged(thread.items, [withAllReactions(answer)]) },
     );
     return answer;
   }
@@ -221,9 +230,21 @@ export class Live {
   private apply(e: EventFrame): void {
     switch (e.type) {
       case "message.created":
-      case "message.updated":
         this.onMessage(e.data as Message);
         break;
+      case "message.updated":
+        this.onMessage(withAllReactions(e.data as Message));
+        break;
+      case "message.reaction": {
+        const c = e.data as ReactionChange;
+        this.patchThread(c.interactionId, (thread) => withReaction(thread, c));
+        break;
+      }
+      case "message.deleted": {
+        const d = e.data as MessageDeletion;
+        this.patchThread(d.interactionId, (thread) => withDeletion(thread, d));
+        break;
+      }
       case "message.status":
         this.onMessageStatus(e.data as StatusChange);
         break;
@@ -271,6 +292,19 @@ export class Live {
     const known = this.find(m.interactionId);
     if (known) this.putInteraction(withMessage(known, m, kind));
     else void this.fetchInteraction(m.interactionId);
+  }
+
+  private patchThread(id: string, change: (thread: Thread) => Thread): void {
+    this.qc.setQueryData<Thread>(keys.thread(id), (thread) => thread && change(thread));
+  }
+
+  /** Puts an emoji on a message, or with "" takes one's own away. It is shown once the gateway tells of it. */
+  async react(messageId: string, emoji: string): Promise<void> {
+    try {
+      await this.socket.request("message.react", { messageId, emoji });
+    } catch (e) {
+      announce(e instanceof OmniError ? e.message : t("reaction.failed"));
+    }
   }
 
   private onMessageStatus(c: StatusChange): void {

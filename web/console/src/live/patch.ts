@@ -4,6 +4,8 @@ import {
   type Interaction,
   type InteractionChange,
   type Message,
+  type MessageDeletion,
+  type ReactionChange,
   type StatusChange,
   supersedes,
   withStatus,
@@ -137,7 +139,9 @@ export function merged(a: readonly Message[], b: readonly Message[]): Message[] 
   for (const m of b) {
     const known = all.get(m.seq);
     const next = known && supersedes(known, m) ? { ...m, ...statusOf(known) } : m;
-    all.set(m.seq, known ? withFiles(next, known) : next);
+    const whole = known ? withFiles(next, known) : next;
+    const { reactions = whole.reactions } = known ?? {};
+    all.set(m.seq, whole.reactions || !reactions ? whole : { ...whole, reactions });
   }
   return [...all.values()].sort((x, y) => x.seq - y.seq);
 }
@@ -183,6 +187,34 @@ export function withMessageStatus(thread: Thread, c: StatusChange): Thread | und
   const next = withStatus(found, c);
   if (next === found) return thread;
   return { ...thread, items: thread.items.with(at, next) };
+}
+
+/** The thread with a reaction applied: of two of one sender the later counts. The same thread if it does not hold the message. */
+export function withReaction(thread: Thread, c: ReactionChange): Thread {
+  return withChanged(thread, c.messageId, (m) => {
+    const { reaction: r } = c;
+    const all = m.reactions ?? [];
+    const had = all.find((x) => x.senderType === r.senderType && x.senderId === r.senderId);
+    if (had && had.at > r.at) return m;
+    const rest = all.filter((x) => x !== had);
+    return { ...m, reactions: r.emoji ? [...rest, r] : rest };
+  });
+}
+
+/** The thread after a message was taken back. */
+export function withDeletion(thread: Thread, d: MessageDeletion): Thread {
+  return withChanged(thread, d.messageId, (m) => ({ ...m, deletedAt: d.at, payload: { type: m.payload.type } }));
+}
+
+function withChanged(thread: Thread, id: string, change: (m: Message) => Message): Thread {
+  const at = thread.items.findLastIndex((m) => m.id === id);
+  const found = thread.items[at];
+  return found ? { ...thread, items: thread.items.with(at, change(found)) } : thread;
+}
+
+/** A message as an answer or message.updated gives it: without the field it has no reactions. */
+export function withAllReactions(m: Message): Message {
+  return m.reactions ? m : { ...m, reactions: [] };
 }
 
 /** A thread after its newest page was read again: joined to what was there if they touch, else that page alone. */
