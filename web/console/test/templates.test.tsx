@@ -1,6 +1,7 @@
 import type { Message } from "@omni/shared";
 import { act, fireEvent, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
+import { useState } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { Channel, Contact, Template } from "../src/api/records";
 import { Bubble } from "../src/inbox/Bubble";
@@ -276,6 +277,29 @@ describe("composer with a window", () => {
       ],
     });
     await waitFor(() => expect(screen.queryByTestId("template-preview")).toBeNull());
+  });
+
+  it("CO4 opens where there are templates alone, and is of one conversation", async () => {
+    const i = interaction({ channelType: "WhatsApp", lastInboundAt: now });
+    const plainChannel = { ...channel, id: "ch2" };
+    let turn: (id: string) => void = () => undefined;
+    function Two() {
+      const [id, setId] = useState("i2");
+      turn = setId;
+      return <Composer interaction={id === "i2" ? { ...i, id, channelId: "ch2" } : i} />;
+    }
+    show(<Two />, {}, (qc) => {
+      qc.setQueryData(keys.channels, [whatsapp, plainChannel]);
+      qc.setQueryData(keys.templatesOf("a1"), [template()]);
+    });
+    const ask = () => act(() => void actions.dispatchEvent(new Event("templates")));
+    ask();
+    act(() => turn("i1"));
+    expect(screen.queryByTestId("template-search")).toBeNull();
+    ask();
+    await screen.findByTestId("template-search");
+    act(() => turn("i2"));
+    await waitFor(() => expect(screen.queryByTestId("template-search")).toBeNull());
   });
 
   it("CO4 says of each template why it cannot be chosen", async () => {

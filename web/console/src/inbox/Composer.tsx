@@ -1,7 +1,7 @@
 import { Button } from "@mantine/core";
 import { type Interaction, TypingReporter } from "@omni/shared";
 import { LayoutTemplate, SendHorizontal } from "lucide-react";
-import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { t } from "../i18n";
 import { useChannel, useContact, useKnownThread, useLiveClient, useNow } from "../live/hooks";
 import { sameFamily } from "../live/live";
@@ -32,12 +32,13 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   const now = useNow(5000);
   const left = ends === undefined ? undefined : ends - now;
   const accountId = channel?.capabilities.templates ? channel.carrierAccountId : undefined;
-  const [choosing, setChoosing] = useState(false);
+  /** The conversation that a template is looked for in: it is another one's no more. */
+  const [choosing, setChoosing] = useState("");
+  const choose = useCallback(() => setChoosing(accountId ? i.id : ""), [accountId, i.id]);
   useEffect(() => {
-    const open = () => setChoosing(true);
-    actions.addEventListener("templates", open);
-    return () => actions.removeEventListener("templates", open);
-  }, []);
+    actions.addEventListener("templates", choose);
+    return () => actions.removeEventListener("templates", choose);
+  }, [choose]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text is what changes the height
   useLayoutEffect(() => {
@@ -68,9 +69,9 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     );
   }
 
-  const picker = choosing && accountId && (
+  const picker = choosing === i.id && accountId && (
     <Suspense>
-      <TemplatePicker interaction={i} accountId={accountId} identity={identity} onClose={() => setChoosing(false)} />
+      <TemplatePicker interaction={i} accountId={accountId} identity={identity} onClose={() => setChoosing("")} />
     </Suspense>
   );
   if (left !== undefined && left <= 0) {
@@ -88,7 +89,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
           <div className={s.sendRow}>
             <Button
               size="xs"
-              onClick={() => setChoosing(true)}
+              onClick={choose}
               leftSection={<LayoutTemplate size={14} aria-hidden="true" />}
               data-testid="choose-template"
             >
@@ -190,7 +191,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
             <Button
               variant="default"
               size="xs"
-              onClick={() => setChoosing(true)}
+              onClick={choose}
               leftSection={<LayoutTemplate size={14} aria-hidden="true" />}
               data-testid="choose-template"
             >
