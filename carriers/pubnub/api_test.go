@@ -255,11 +255,21 @@ func TestADoubleRefuses(t *testing.T) {
 		_, err := d.player.Inbound(d.account, webhook, in, clock())
 		require.ErrorIs(t, err, omni.ErrInvalid)
 	}
-	_, err := d.player.Report(d.account, webhook, simulate.Sent{ID: "x"}, simulate.Report{Status: omni.StatusRead}, clock())
+	e := d.write(simulate.Inbound{From: "user-5", To: d.player.Address(omni.ChannelPubNub), Text: "a", ID: "again"})
+	require.Equal(t, "support-user-5", e.To, "each customer has a channel of their own")
+	again := d.write(simulate.Inbound{From: "user-5", To: d.player.Address(omni.ChannelPubNub), Text: "a", ID: "again"})
+	require.Equal(t, e.CarrierMessageID, again.CarrierMessageID)
+	m := outgoing("x")
+	m.Publish.Sender = e.To
+	_, err := d.Send(t.Context(), m)
+	require.NoError(t, err)
+	require.Equal(t, "support-*", d.desk.last().From)
+	require.Equal(t, "user-5", d.desk.last().To)
+	_, err = d.player.Report(d.account, webhook, simulate.Sent{ID: "x"}, simulate.Report{Status: omni.StatusRead}, clock())
 	require.ErrorIs(t, err, omni.ErrInvalid)
 	require.Empty(t, d.player.Address(omni.ChannelSMS)+d.player.Customer(omni.ChannelSMS))
 	require.NotEmpty(t, d.player.Customer(omni.ChannelPubNub))
-	require.Contains(t, d.player.String(), "0 channels")
+	require.Contains(t, d.player.String(), "1 channels")
 }
 
 // PubNub keeps every reaction of a user; the gateway has one to a message.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"maps"
 	"net/http"
@@ -27,8 +28,11 @@ type Player struct {
 	mu       sync.Mutex
 	last     uint64               // the newest timetoken
 	channels map[string][]*stored // oldest first
-	writers  map[string]string    // channel -> who wrote on it last
+	writers  map[string]writer    // by channel
 }
+
+// writer is who wrote on a channel last, and the address of ours that they wrote to: the channel, or a pattern that it fits.
+type writer struct{ user, address string }
 
 // stored is a message of the history.
 type stored struct {
@@ -42,7 +46,7 @@ type storedAction struct{ timetoken, user, kind, value string }
 
 // NewPlayer returns a Player whose history is empty.
 func NewPlayer() *Player {
-	return &Player{channels: map[string][]*stored{}, writers: map[string]string{}}
+	return &Player{channels: map[string][]*stored{}, writers: map[string]writer{}}
 }
 
 var _ simulate.Player = (*Player)(nil)
@@ -64,10 +68,10 @@ func (*Player) Account() carriers.Account {
 	}
 }
 
-// Address implements simulate.Player.
+// Address implements simulate.Player. It is a pattern, so that each customer has a channel of their own.
 func (*Player) Address(family omni.ChannelType) string {
 	if family == omni.ChannelPubNub {
-		return "support-1042"
+		return "support-*"
 	}
 	return ""
 }
@@ -161,12 +165,19 @@ func (p *Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbo
 		return nil, err
 	}
 	p.mu.Lock()
-	timetoken := p.timetoken(now)
-	if of, given, err := splitID(in.ID); err == nil && of == channel {
+	timetoken := ""
+	switch of, given, err := splitID(in.ID); {
+	case err == nil && of == channel:
 		timetoken = given
+	case in.ID != "":
+		timetoken = timetokenNamed(in.ID)
+	default:
+		timetoken = p.timetoken(now)
 	}
-	p.keep(channel, &stored{timetoken: timetoken, user: in.From, message: body})
-	p.writers[channel] = in.From
+	if p.find(channel, timetoken) == nil {
+		p.keep(channel, &stored{timetoken: timetoken, user: in.From, message: body})
+	}
+	p.writers[channel] = writer{in.From, in.To}
 	p.mu.Unlock()
 	return hook(a, webhookURL, schemaPublish, webhookMessage{
 		Timestamp: at, Message: m, SenderID: in.From, Channel: channel, Timetoken: timetoken,
@@ -183,21 +194,28 @@ func (p *Player) Report(a carriers.Account, webhookURL string, s simulate.Sent, 
 		if status == r.Status {
 			return hook(a, webhookURL, schemaCreated, webhookAction{
 				ID: omni.NewToken(16), Channel: channel, SubKey: a.Config[subscribeKey], MessageTimetoken: timetoken,
-				Timestamp: now.UTC().Format(time.RFC3339Nano), Type: actionReceipt, Value: word, UserID: p.writer(channel),
+				Timestamp: now.UTC().Format(time.RFC3339Nano), Type: actionReceipt, Value: word, UserID: p.writer(channel).user,
 			}, now)
 		}
 	}
 	return nil, omni.Problemf(omni.ErrInvalid, "PubNub does not report %s: apps add delivered and read", r.Status)
 }
 
+// timetokenNamed is a timetoken of a past moment that a name always has, so that what comes again is the same.
+func timetokenNamed(name string) string {
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name)
+	return "16" + fmt.Sprintf("%015d", h.Sum64()%1e15)
+}
+
 // writer is who wrote on a channel last, or else some user.
-func (p *Player) writer(channel string) string {
+func (p *Player) writer(channel string) writer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if user := p.writers[channel]; user != "" {
-		return user
+	if w, ok := p.writers[channel]; ok {
+		return w
 	}
-	return p.Customer(omni.ChannelPubNub)
+	return writer{p.Customer(omni.ChannelPubNub), channel}
 }
 
 // hook makes a webhook, authenticated as the account says.
@@ -311,9 +329,9 @@ func (s *service) publish(w http.ResponseWriter, r *http.Request, body []byte) {
 	s.player.mu.Lock()
 	timetoken := s.player.timetoken(s.desk.Now())
 	s.player.mu.Unlock()
-	said := m
+	said, to := m, s.player.writer(channel)
 	sent := simulate.Sent{
-		ID: messageID(channel, timetoken), ChannelType: omni.ChannelPubNub, From: channel, To: s.player.writer(channel), Raw: body, At: s.desk.Now(),
+		ID: messageID(channel, timetoken), ChannelType: omni.ChannelPubNub, From: to.address, To: to.user, Raw: body, At: s.desk.Now(),
 	}
 	if file := m.member("file"); file.kind() == '{' {
 		said = m.member("message")
@@ -386,8 +404,9 @@ func (s *service) addAction(w http.ResponseWriter, r *http.Request, body []byte)
 		deny(w, http.StatusBadRequest, "Invalid JSON")
 		return
 	}
+	to := s.player.writer(channel)
 	if kind == actionReaction && s.refuses(w, simulate.Sent{
-		ID: omni.NewToken(16), ChannelType: omni.ChannelPubNub, From: channel, To: s.player.writer(channel),
+		ID: omni.NewToken(16), ChannelType: omni.ChannelPubNub, From: to.address, To: to.user,
 		ReplyTo: messageID(channel, of), Reaction: word, Raw: body, At: s.desk.Now(),
 	}) {
 		return
