@@ -274,7 +274,7 @@ func interactiveOf(w wire.Interactive) omni.InteractiveMessage {
 func placeText(l omni.Location) string {
 	var parts []string
 	for _, s := range []string{l.Name, l.Address} {
-		if s = strings.TrimSpace(s); s != "" {
+		if s = omni.CleanName(s); s != "" {
 			parts = append(parts, s)
 		}
 	}
