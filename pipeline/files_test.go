@@ -220,7 +220,7 @@ func TestSendSaysWhatIsWrongWithFiles(t *testing.T) {
 		require.ErrorContains(t, err, c.want, name)
 	}
 	_, _, err := o.VisitorSend(t.Context(), omni.Visitor{ID: omni.NewToken(16), OrganisationID: o.tenant.OrganisationID, DigitalChannelID: o.chat.ID}, o.with("x", mine.ID))
-	require.ErrorContains(t, err, "are not for visitors")
+	require.ErrorContains(t, err, "there is no such file", "an agent's is not a visitor's")
 }
 
 func TestSec_M3_UploadsAreLookedAt(t *testing.T) {
@@ -439,4 +439,36 @@ func TestVisitorsGetFiles(t *testing.T) {
 	require.Equal(t, omni.ChannelLiveChat, m.Channel.ChannelType)
 	require.Equal(t, omni.StatusSent, m.Status)
 	require.Equal(t, []wire.File{{ID: f.ID, Type: omni.MediaImage, ContentType: "image/png", Size: f.Size, Name: "a.png", State: omni.MediaReady}}, o.VisitorView(t.Context(), m).Payload.Files)
+}
+
+func TestVisitorsSendFiles(t *testing.T) {
+	t.Parallel()
+	o := sends(t)
+	visitor := func() omni.Visitor {
+		return omni.Visitor{ID: omni.NewToken(16), OrganisationID: o.tenant.OrganisationID, DigitalChannelID: o.chat.ID}
+	}
+	v, other := visitor(), visitor()
+	upload := func(v omni.Visitor) (omni.MediaFile, error) {
+		return o.VisitorUpload(t.Context(), v, pipeline.Upload{Name: "a.png", Body: bytes.NewReader(pngFile(t))})
+	}
+	f, err := upload(v)
+	require.NoError(t, err)
+	c := wire.SendMessage{ClientID: omni.NewID(), Payload: wire.SendPayload{Files: []string{f.ID}}}
+	_, _, err = o.VisitorSend(t.Context(), other, c)
+	require.ErrorContains(t, err, "there is no such file")
+	m, created, err := o.VisitorSend(t.Context(), v, c)
+	require.NoError(t, err)
+	require.True(t, created)
+	require.Equal(t, omni.Inbound, m.Direction)
+	require.Equal(t, omni.PayloadImage, m.Payload.Type)
+	require.Equal(t, omni.MediaReady, m.Payload.Files()[0].State)
+	require.Equal(t, pngFile(t), content(t, o.media, o.tenant.OrganisationID, f.SHA256))
+	again, created, err := o.VisitorSend(t.Context(), v, c)
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Equal(t, m.ID, again.ID)
+	gone := visitor()
+	gone.DigitalChannelID = omni.NewID()
+	_, err = upload(gone)
+	require.ErrorIs(t, err, omni.ErrForbidden)
 }

@@ -17,9 +17,6 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err := checkSend(c); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	if len(c.Payload.Files) > 0 {
-		return omni.ServiceMessage{}, false, fieldProblem("payload.files", "are not for visitors")
-	}
 	if c.ReplyTo != "" {
 		return omni.ServiceMessage{}, false, fieldProblem("replyTo", "is not for visitors")
 	}
@@ -28,12 +25,16 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	payload, files, err := p.filesPayload(ctx, visitorActor(v), ch, c)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
 	var steps stepList
 	steps.begin(p.now)
 	steps.done("channel", "received on LiveChat")
 	in := incoming{
 		tenant: t, channel: ch, channelType: omni.ChannelLiveChat, address: v.ID, receivedAt: p.millis(),
-		clientID: c.ClientID, payload: omni.TextPayload(c.Payload.Text),
+		clientID: c.ClientID, payload: payload,
 	}
 	contact, id, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -43,7 +44,25 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	p.took(ctx, res.Message, files)
 	return res.Message, res.Created, nil
+}
+
+// VisitorUpload is Upload for a website visitor, whose message alone can have the file.
+func (p *Pipeline) VisitorUpload(ctx context.Context, v omni.Visitor, u Upload) (omni.MediaFile, error) {
+	if _, err := p.visitorChannel(ctx, v); err != nil {
+		return omni.MediaFile{}, err
+	}
+	return p.Upload(ctx, visitorActor(v), u)
+}
+
+// visitorActor is a visitor as the owner of uploads: their 128 random bits, written as ids are.
+func visitorActor(v omni.Visitor) Actor {
+	id := v.ID
+	if len(id) == 32 {
+		id = id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
+	}
+	return Actor{Tenant: omni.Tenant{OrganisationID: v.OrganisationID, UserID: id}, Role: omni.RoleVisitor}
 }
 
 func (p *Pipeline) visitorChannel(ctx context.Context, v omni.Visitor) (omni.DigitalChannel, error) {

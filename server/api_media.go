@@ -22,8 +22,13 @@ const (
 	uploadTime = 3 * time.Minute           // for 25 MB over a line of 1.2 Mbit/s
 )
 
-// uploadsOfAll are the megabytes that an organisation uploads, over all nodes: what nobody sends stays for a day.
-var uploadsOfAll = Rate{PerSecond: 5, Burst: 10_000}
+// How much is uploaded, over all nodes: what nobody sends stays for a day. What visitors do leaves agents theirs.
+var (
+	uploadsOfAll      = Rate{PerSecond: 5, Burst: 10_000}  // megabytes of an organisation
+	uploadsOfVisitors = Rate{PerSecond: 0.1, Burst: 2_000} // megabytes of all its visitors
+	uploadsOfVisitor  = Rate{PerSecond: 0.2, Burst: 20}    // files of one
+	uploadsOfAddress  = Rate{PerSecond: 0.5, Burst: 60}    // files of visitors from one address, on one node
+)
 
 // MediaBody is a file that was uploaded.
 type MediaBody struct {
@@ -85,12 +90,19 @@ func (s *Server) apiMedia() {
 		summary: "Upload a file of at most 25 MB, to be sent with a message within a day",
 		maxBody: maxUpload, time: uploadTime,
 	}, s.upload)
+	register(s, endpoint{
+		id: "livechat-upload", method: http.MethodPost, path: "/livechat/v1/uploads", tag: "livechat", status: http.StatusCreated,
+		summary: "Upload a file of at most 25 MB as a visitor, to be sent with a message within a day",
+		maxBody: maxUpload, time: uploadTime,
+	}, s.visitorUpload)
 	// Said afterwards: huma reads a body that it knows of by itself.
-	s.api.OpenAPI().Paths["/api/v1/media"].Post.RequestBody = &huma.RequestBody{
-		Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
-			Type: huma.TypeObject, Required: []string{"file"},
-			Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary", Description: "With its name and, if it is known, its type"}},
-		}}},
+	for _, path := range []string{"/api/v1/media", "/livechat/v1/uploads"} {
+		s.api.OpenAPI().Paths[path].Post.RequestBody = &huma.RequestBody{
+			Required: true, Content: map[string]*huma.MediaType{"multipart/form-data": {Schema: &huma.Schema{
+				Type: huma.TypeObject, Required: []string{"file"},
+				Properties: map[string]*huma.Schema{"file": {Type: huma.TypeString, Format: "binary", Description: "With its name and, if it is known, its type"}},
+			}}},
+		}
 	}
 }
 
@@ -101,10 +113,29 @@ func (s *Server) upload(ctx context.Context, p auth.Principal, in *uploadInput) 
 	if err := s.limitUploads(ctx, "rest-uploads-organisation/"+p.Tenant.OrganisationID, in.size, uploadsOfAll); err != nil {
 		return nil, err
 	}
+	return uploaded(in, func(u pipeline.Upload) (omni.MediaFile, error) { return s.d.Pipeline.Upload(ctx, actor(p), u) })
+}
+
+// visitorUpload is upload for somebody of whom nothing is known: with less of everything, and by their address too.
+func (s *Server) visitorUpload(ctx context.Context, p auth.Principal, in *uploadInput) (*plain[MediaBody], error) {
+	if wait, ok := s.visitorUploads.allow(peerOf(ctx)); !ok {
+		return nil, tooMany(wait)
+	}
+	if err := s.limitUploads(ctx, "rest-uploads/"+p.Visitor.ID, 1, uploadsOfVisitor); err != nil {
+		return nil, err
+	}
+	if err := s.limitUploads(ctx, "rest-uploads-visitors/"+p.Visitor.OrganisationID, in.size, uploadsOfVisitors); err != nil {
+		return nil, err
+	}
+	return uploaded(in, func(u pipeline.Upload) (omni.MediaFile, error) { return s.d.Pipeline.VisitorUpload(ctx, *p.Visitor, u) })
+}
+
+// uploaded reads the form and answers what came of it.
+func uploaded(in *uploadInput, keep func(pipeline.Upload) (omni.MediaFile, error)) (*plain[MediaBody], error) {
 	part, err := in.file()
 	var f omni.MediaFile
 	if err == nil {
-		f, err = s.d.Pipeline.Upload(ctx, actor(p), pipeline.Upload{Name: part.FileName(), ContentType: part.Header.Get("Content-Type"), Body: part})
+		f, err = keep(pipeline.Upload{Name: part.FileName(), ContentType: part.Header.Get("Content-Type"), Body: part})
 	}
 	if _, tooBig := errors.AsType[*http.MaxBytesError](err); tooBig || errors.Is(err, pipeline.ErrFileTooLarge) {
 		return nil, &withStatus{http.StatusRequestEntityTooLarge, omni.Problemf(omni.ErrInvalid, "The file is larger than 25 MB.")}

@@ -14,6 +14,7 @@ import (
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
+	"omniservice/pipeline"
 	"omniservice/server/auth"
 	"omniservice/store"
 )
@@ -25,6 +26,8 @@ type WidgetBody struct {
 	Greeting string `json:"greeting"`
 	Accent   string `json:"accent"`
 	Online   bool   `json:"online" doc:"Somebody of the team is there; the chat takes messages either way"`
+
+	Files *WidgetFiles `json:"files,omitempty" doc:"Absent: none can be sent"`
 }
 
 // ConversationBody is where a visitor's conversation stands.
@@ -78,13 +81,15 @@ type visitorSessionInput struct {
 
 type visitorMessageInput struct {
 	Body struct {
-		ClientID string              `json:"clientId" maxLength:"36"`
-		Payload  visitorPayloadInput `json:"payload"`
+		ClientID string       `json:"clientId" maxLength:"36"`
+		Payload  payloadInput `json:"payload"`
 	}
 }
 
-type visitorPayloadInput struct {
-	Text string `json:"text" maxLength:"65536"`
+// WidgetFiles is what files a visitor may send.
+type WidgetFiles struct {
+	Types    []string `json:"types" nullable:"false" doc:"Content types"`
+	MaxBytes int64    `json:"maxBytes" doc:"Of one file"`
 }
 
 type visitorInput struct {
@@ -119,7 +124,7 @@ func (s *Server) apiLiveChat() {
 		summary: "Write as a visitor",
 	}, func(ctx context.Context, p auth.Principal, in *visitorMessageInput) (*visitorSentOutput, error) {
 		m, created, err := s.d.Pipeline.VisitorSend(ctx, *p.Visitor, wire.SendMessage{
-			ClientID: in.Body.ClientID, Payload: wire.SendPayload{Text: in.Body.Payload.Text},
+			ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
 		})
 		if err != nil {
 			return nil, err
@@ -168,6 +173,9 @@ func (s *Server) widget(ctx context.Context, _ auth.Principal, in *widgetInput) 
 	out := &widgetOutput{
 		Status: http.StatusOK, CacheControl: "public, max-age=60", Policy: "cross-origin",
 		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: s.online(ctx, c)},
+	}
+	if able := pipeline.LiveChatCapabilities(); s.d.Media != nil {
+		out.Body.Files = &WidgetFiles{Types: able.MediaTypes, MaxBytes: able.MaxMediaBytes}
 	}
 	if slices.Contains(l.AllowedOrigins, in.Origin) || s.ownOrigin(in.Origin) {
 		out.AllowOrigin = in.Origin

@@ -43,6 +43,7 @@ type Pipeline interface {
 	Drafts(ctx context.Context, a Actor, interactionID string) ([]omni.Draft, error)
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	VisitorUpload(ctx context.Context, v omni.Visitor, u pipeline.Upload) (omni.MediaFile, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error
 	VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error
 	VisitorEnd(ctx context.Context, v omni.Visitor) error

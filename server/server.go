@@ -98,6 +98,7 @@ type Server struct {
 	widgets     *widgets
 
 	visitorUpdates *addresses // by visitor
+	visitorUploads *addresses
 	availability   availability
 
 	api      huma.API
@@ -138,6 +139,7 @@ func New(d Deps, o Options) (*Server, error) {
 	s.addresses = newAddresses(s.o.Limits.Address, o.Now)
 	s.newVisitors = newAddresses(s.o.Limits.Visitors, o.Now)
 	s.visitorUpdates = newAddresses(visitorUpdates, o.Now)
+	s.visitorUploads = newAddresses(uploadsOfAddress, o.Now)
 	s.availability.byChannel = map[string]knownAvailability{}
 	s.widgets = newWidgets(d.Store, o.Now)
 

@@ -131,7 +131,7 @@ func TestVisitorsHaveLinksToFiles(t *testing.T) {
 	r := k.call(http.MethodPost, "/livechat/v1/messages", v.Token, map[string]any{"clientId": omni.NewID(), "payload": map[string]any{"text": "hello"}})
 	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
 	refused := k.call(http.MethodPost, "/livechat/v1/messages", v.Token, map[string]any{"clientId": omni.NewID(), "payload": map[string]any{"text": "x", "files": []string{f.ID}}})
-	require.Equal(t, http.StatusBadRequest, refused.StatusCode)
+	require.Equal(t, http.StatusBadRequest, refused.StatusCode, "an agent's file")
 	var in wire.VisitorMessage
 	r.into(t, &in)
 	written, err := k.store.Message(t.Context(), omni.Org(k.a.org.ID), in.ID)
@@ -147,6 +147,44 @@ func TestVisitorsHaveLinksToFiles(t *testing.T) {
 	require.NotEmpty(t, got.URL)
 	require.LessOrEqual(t, got.URLUntil.Time().Sub(k.clock.Now()), 15*time.Minute)
 	require.Equal(t, pngFile(t), k.call(http.MethodGet, got.URL, "", nil).body)
+}
+
+func TestVisitorsUploadFiles(t *testing.T) {
+	t.Parallel()
+	k := takesFiles(t)
+	var w server.WidgetBody
+	k.call(http.MethodGet, "/livechat/v1/widgets/"+k.a.livechat.LiveChat.PublicID, "", nil).into(t, &w)
+	require.Contains(t, w.Files.Types, "image/png")
+	require.EqualValues(t, pipeline.MaxFile, w.Files.MaxBytes)
+	session := func() (v server.VisitorSessionBody) {
+		k.call(http.MethodPost, "/livechat/v1/sessions", "", map[string]any{"widgetId": k.a.livechat.LiveChat.PublicID}).into(t, &v)
+		return v
+	}
+	upload := func(token, content string) reply {
+		typ, body := form(t, "file", "a.png", "", content)
+		return k.call(http.MethodPost, "/livechat/v1/uploads", token, body, "Content-Type", typ)
+	}
+	v := session()
+	require.Equal(t, http.StatusUnauthorized, upload("", pngFile(t)).StatusCode)
+	require.Equal(t, http.StatusUnauthorized, upload(k.a.agentToken, pngFile(t)).StatusCode)
+	require.Equal(t, http.StatusBadRequest, upload(v.Token, "<html><script>").StatusCode)
+	r := upload(v.Token, pngFile(t))
+	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
+	var f server.MediaBody
+	r.into(t, &f)
+	send := map[string]any{"clientId": omni.NewID(), "payload": map[string]any{"files": []string{f.ID}}}
+	require.Equal(t, http.StatusBadRequest, k.call(http.MethodPost, "/livechat/v1/messages", session().Token, send).StatusCode, "another visitor's file")
+	r = k.call(http.MethodPost, "/livechat/v1/messages", v.Token, send)
+	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
+	var m wire.VisitorMessage
+	r.into(t, &m)
+	require.Equal(t, pngFile(t), k.call(http.MethodGet, m.Payload.Files[0].URL, "", nil).body)
+	for range 60 {
+		if r = upload(v.Token, pngFile(t)); r.StatusCode == http.StatusTooManyRequests {
+			return
+		}
+	}
+	require.Fail(t, "a visitor's uploads are not limited")
 }
 
 func TestSec_M3_UploadsAreRefusedWithWords(t *testing.T) {
@@ -350,4 +388,49 @@ func TestAnUploadThatBreaksOffLeavesNothing(t *testing.T) {
 	l, err := k.store.MediaFiles().List(t.Context(), omni.Org(k.a.org.ID), "", store.Page{})
 	require.NoError(t, err)
 	require.Empty(t, l.Items)
+}
+
+// late gives what it has once a time has passed.
+type late struct {
+	io.Reader
+
+	wait <-chan time.Time
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	if l.wait != nil {
+		<-l.wait
+		l.wait = nil
+	}
+	return l.Reader.Read(b)
+}
+
+// A file over a slow line takes longer than any other request may.
+func TestUploadsMayTakeTheirTime(t *testing.T) {
+	t.Parallel()
+	k := takesFiles(t)
+	srv := httptest.NewUnstartedServer(k.server.Public())
+	const most = time.Second
+	srv.Config.ReadHeaderTimeout, srv.Config.ReadTimeout, srv.Config.WriteTimeout = time.Minute, most, most
+	srv.Start()
+	defer srv.Close()
+	post := func(path, contentType, body string) (int, error) {
+		half := len(body) / 2
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+path,
+			io.MultiReader(strings.NewReader(body[:half]), &late{strings.NewReader(body[half:]), time.After(2 * most)}))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", contentType)
+		req.Header.Set("Authorization", "Bearer "+k.a.agentToken)
+		res, err := srv.Client().Do(req)
+		if err != nil {
+			return 0, err
+		}
+		return res.StatusCode, res.Body.Close()
+	}
+	typ, body := form(t, "file", "a.png", "image/png", pngFile(t))
+	status, err := post("/api/v1/media", typ, body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusCreated, status)
+	status, _ = post("/api/v1/labels", "application/json", `{"name":"A label whose request takes too long"}`)
+	require.NotEqual(t, http.StatusCreated, status)
 }

@@ -53,6 +53,21 @@ describe("files", async () => {
     expect([...ben.faults, ...visitor.faults]).toEqual([]);
   });
 
+  it("WG12 brings a visitor's picture to the agent", async () => {
+    await by(visitor.panel, "widget-attach-input").setInputFiles({
+      name: "mine.png",
+      mimeType: "image/png",
+      buffer: png,
+    });
+    const pictures = visitor.panel.locator('[data-direction="in"] img');
+    await becomes(() => pictures.count(), 1);
+    await becomes(() => pictures.evaluate((el: HTMLImageElement) => el.naturalWidth), 1);
+    const came = ben.page.locator('[data-testid="message"][data-direction="INBOUND"] img');
+    await becomes(() => came.count(), 1);
+    await becomes(() => came.evaluate((el: HTMLImageElement) => el.naturalWidth), 1);
+    expect([...ben.faults, ...visitor.faults]).toEqual([]);
+  });
+
   it("CO6 takes what is pasted and dropped, refuses what the channel does not carry, and brings the rest to the carrier", async () => {
     await stage.program.inbound({ from: phone, text: "And from behind?", name: maria });
     await open(ben.page, maria);

@@ -181,7 +181,7 @@ type SendMessage struct {
 // SendPayload is what to send.
 type SendPayload struct {
 	Text  string   `json:"text,omitempty"`
-	Files []string `json:"files,omitempty"` // ids of uploads, in order; beside text only where the channel takes captions. Not for visitors
+	Files []string `json:"files,omitempty"` // ids of uploads, in order; beside text only where the channel takes captions
 }
 
 // RetryMessage is the data of message.retry.

@@ -56,6 +56,7 @@ var Roles = map[string][]omni.Role{
 	"livechat-session":       everyone,
 	"livechat-messages":      visitors,
 	"livechat-message-send":  visitors,
+	"livechat-upload":        visitors,
 	"livechat-end":           visitors,
 	"livechat-visitor":       visitors,
 	"ws:auth.refresh":        staff,

@@ -924,6 +924,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/livechat/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload a file of at most 25 MB as a visitor, to be sent with a message within a day */
+        post: operations["livechat-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/livechat/v1/visitor": {
         parameters: {
             query?: never;
@@ -1901,16 +1918,13 @@ export interface components {
         };
         VisitorMessageInputBody: {
             clientId: string;
-            payload: components["schemas"]["VisitorPayloadInput"];
+            payload: components["schemas"]["PayloadInput"];
         };
         VisitorMessageListBody: {
             hasMore: boolean;
             /** @description Ascending by seq */
             items: components["schemas"]["VisitorMessage"][];
             topics: components["schemas"]["TopicPosition"][];
-        };
-        VisitorPayloadInput: {
-            text: string;
         };
         VisitorSessionBody: {
             conversation?: components["schemas"]["ConversationBody"];
@@ -1932,11 +1946,22 @@ export interface components {
         };
         WidgetBody: {
             accent: string;
+            /** @description Absent: none can be sent */
+            files?: components["schemas"]["WidgetFiles"];
             greeting: string;
             /** @description Somebody of the team is there; the chat takes messages either way */
             online: boolean;
             publicId: string;
             title: string;
+        };
+        WidgetFiles: {
+            /**
+             * Format: int64
+             * @description Of one file
+             */
+            maxBytes: number;
+            /** @description Content types */
+            types: string[];
         };
         WorkflowStepBody: {
             /** Format: int64 */
@@ -4408,6 +4433,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VisitorSessionBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "livechat-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description With its name and, if it is known, its type
+                     */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MediaBody"];
                 };
             };
             /** @description Error */

@@ -6,4 +6,5 @@ export * from "./status";
 export * from "./text";
 export * from "./types";
 export * from "./typing";
+export * from "./upload";
 export * from "./uuid";

@@ -4,6 +4,7 @@ import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { announcer } from "../src/panel/announce";
+import { API } from "../src/panel/api";
 import type { Chat } from "../src/panel/chat";
 import { textOf } from "../src/panel/message";
 import { Panel } from "../src/panel/panel";
@@ -199,6 +200,105 @@ describe("files of the team", () => {
     await settle();
     expect(root.querySelector("img")).toBeNull();
     expect(files()[0]?.textContent).toContain("chair.png");
+  });
+});
+
+describe("WG12 files of the visitor", () => {
+  interface Call {
+    file: File;
+    share: (n: number) => void;
+    done: (id: string) => void;
+    fail: (e: Error) => void;
+  }
+  let calls: Call[];
+  const photo = (name = "me.png", size = 100) => new File([new Uint8Array(size)], name, { type: "image/png" });
+  const uploads = () => all("widget-upload").map((e) => e.textContent);
+  const sentFiles = () => b.commands.filter((c) => c.type === "message.send").map((c) => c.data.payload);
+
+  beforeEach(() => {
+    calls = [];
+    if (b.config) b.config.files = { types: ["image/png", "application/pdf"], maxBytes: 1000 };
+    vi.spyOn(API.prototype, "upload").mockImplementation(
+      (file, share, signal) =>
+        new Promise((resolve, reject) => {
+          calls.push({ file, share, done: (id) => resolve({ id }), fail: reject });
+          signal.addEventListener("abort", () => reject(signal.reason));
+        }),
+    );
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  const choose = async (...files: File[]) => {
+    const input = one<HTMLInputElement>("widget-attach-input");
+    Object.defineProperty(input, "files", { value: files, configurable: true });
+    await act(() => void input.dispatchEvent(new Event("change", { bubbles: true })));
+  };
+
+  test("a file is uploaded with progress, and is a message then", async () => {
+    await panel();
+    expect(one<HTMLInputElement>("widget-attach-input").accept).toBe("image/png,application/pdf");
+    expect(one("widget-attach").getAttribute("aria-label")).toContain("1 kB");
+    await choose(photo(), photo("two.png"));
+    await act(() => calls[0]?.share(0.5));
+    expect(root.querySelector("progress")?.value).toBe(0.5);
+    await act(async () => calls[0]?.done("f1"));
+    await settle();
+    expect(sentFiles()).toEqual([{ files: ["f1"] }]);
+    expect(uploads()).toEqual([expect.stringContaining("two.png")]);
+    await act(() => one("widget-upload-cancel").click());
+    await settle();
+    expect(uploads()).toEqual([]);
+    expect(sentFiles()).toHaveLength(1);
+  });
+
+  test("what cannot be uploaded says why, and can be tried again or dropped", async () => {
+    await panel();
+    await choose(photo("big.png", 1001), photo("lost.png"));
+    await act(async () => calls[0]?.fail(new OmniError({ code: "offline", message: "No connection." })));
+    await settle();
+    expect(calls.map((c) => c.file.name)).toEqual(["lost.png"]);
+    expect(uploads()).toEqual([
+      expect.stringContaining("Not sent: A file has at most 1 kB."),
+      expect.stringContaining("Not sent: No connection."),
+    ]);
+    const press = (n: number, words: string) =>
+      act(() => {
+        for (const x of all("widget-upload")[n]?.querySelectorAll("button") ?? [])
+          if (x.textContent === words) x.click();
+      });
+    await press(1, "Try again");
+    expect(calls).toHaveLength(2);
+    await press(0, "Delete");
+    expect(uploads()).toHaveLength(1);
+  });
+
+  test("a file that is uploaded is sent by the same id after the connection was lost", async () => {
+    await panel();
+    b.cut();
+    await choose(photo());
+    await act(async () => calls[0]?.done("f1"));
+    await settle();
+    expect(shownTexts()).toEqual(["[me.png]"]);
+    await act(() => b.open());
+    await settle();
+    expect(sentFiles()).toEqual([{ files: ["f1"] }]);
+  });
+
+  test("files are pasted and dropped", async () => {
+    await panel();
+    const paste = new Event("paste", { bubbles: true, cancelable: true });
+    Object.assign(paste, { clipboardData: { files: [photo("pasted.png")], types: ["Files"] } });
+    const drop = new Event("drop", { bubbles: true, cancelable: true });
+    Object.assign(drop, { dataTransfer: { files: [photo("dropped.png")], types: ["Files"] } });
+    await act(() => void one("widget-input").dispatchEvent(paste));
+    await act(() => void document.dispatchEvent(drop));
+    expect(calls.map((c) => c.file.name)).toEqual(["pasted.png", "dropped.png"]);
+  });
+
+  test("no button where none can be sent", async () => {
+    if (b.config) delete b.config.files;
+    await panel();
+    expect(all("widget-attach")).toEqual([]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { clock, fileSize, type MediaFile } from "@omni/shared";
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Chat, Uploading } from "./chat";
 
 /** Whether a file is here, so that it is shown and not only named. */
 export const shownApart = (f: MediaFile) => f.state === "ready" && !!f.id;
@@ -65,5 +66,34 @@ export function FileView({ file: f, from, at, renew }: Props) {
         </>
       )}
     </a>
+  );
+}
+
+/** A file of the visitor that is being uploaded. */
+export function UploadView({ chat, upload: u }: { chat: Chat; upload: Uploading }) {
+  const { name } = u.file;
+  return (
+    <article class="row mine" aria-label={`You, ${name}`} data-testid="widget-upload">
+      <div class="bubble waits">
+        <bdi>{name}</bdi> <progress max={1} value={u.share} aria-label={`${name} is being uploaded`} />
+      </div>
+      {u.failed ? (
+        <p class="failed" role="alert">
+          Not sent: {u.failed}{" "}
+          <button type="button" onClick={() => chat.retryUpload(u.key)}>
+            Try again
+          </button>{" "}
+          <button type="button" onClick={() => chat.cancelUpload(u.key)}>
+            Delete
+          </button>
+        </p>
+      ) : (
+        <p class="meta">
+          <button type="button" onClick={() => chat.cancelUpload(u.key)} data-testid="widget-upload-cancel">
+            Cancel
+          </button>
+        </p>
+      )}
+    </article>
   );
 }

@@ -41,7 +41,7 @@ function rowsOf(chat: Chat, team: string): Row[] {
       id: "",
       mine: true,
       name: "You",
-      text: w.text,
+      text: w.text || (w.files ?? []).map((f) => `[${f.name}]`).join("\n"),
       files: [],
       at: w.at,
       seq: 0,
