@@ -75,17 +75,19 @@ type fake struct {
 	capabilities *omni.Capabilities
 	checks       []carriers.Check
 
-	shares     bool     // its webhook may be shared: see sharingCarrier
-	shelf      *shelf   // if set, the carrier keeps templates
-	mediaHosts []string // if set, files are asked for with a password, at these hosts only
+	shares     bool             // its webhook may be shared: see sharingCarrier
+	shelf      *shelf           // if set, the carrier keeps templates
+	options    carriers.Options // of the last that was opened
+	mediaHosts []string         // if set, files are asked for with a password, at these hosts only
 }
 
 func (*fake) Name() omni.CarrierName   { return omni.CarrierTest }
 func (*fake) Fields() []carriers.Field { return nil }
 func (*fake) MaxBody() int64           { return 1 << 20 }
-func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error) {
+func (f *fake) Open(_ carriers.Account, o carriers.Options) (carriers.Carrier, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.options = o
 	f.opened++
 	if f.shares {
 		return &sharingCarrier{fakeCarrier{f}}, nil

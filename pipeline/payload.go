@@ -41,14 +41,14 @@ func rich(c wire.SendPayload) bool {
 // checkRich says what is wrong with the form of a message that is more than text.
 func checkRich(c wire.SendPayload) error {
 	n := 0
-	for _, there := range []bool{c.Template != nil, c.Interactive != nil, c.Location != nil, len(c.Contacts) > 0} {
+	for _, there := range []bool{len(c.Files) > 0, c.Template != nil, c.Interactive != nil, c.Location != nil, len(c.Contacts) > 0} {
 		if there {
 			n++
 		}
 	}
 	switch {
 	case n > 1:
-		return fieldProblem("payload", "must be one of template, interactive, location and contacts")
+		return fieldProblem("payload", "must be one of files, template, interactive, location and contacts")
 	case c.Interactive == nil && c.Text != "":
 		return fieldProblem("payload.text", "must be empty: this message has a text of its own")
 	case c.Interactive != nil && strings.TrimSpace(c.Text) == "":

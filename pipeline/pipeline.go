@@ -49,6 +49,7 @@ type Options struct {
 	Media       Media                       // keeps files; nil leaves them with the carrier: they stay pending
 	RerouteHTTP *http.Client                // for other environments that share a webhook; nil means one that calls public addresses only, within 5 s
 	MediaHTTP   *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
+	Uploads     Uploads                     // keeps files that agents upload; nil takes none
 	APIBase     map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
 	Now         func() time.Time            // nil means time.Now
 	Log         *slog.Logger                // nil means no log
@@ -57,6 +58,9 @@ type Options struct {
 	LeaseTTL    time.Duration // 0 means 15 s; renewed at a third of it
 	Poll        time.Duration // how often leftovers are looked for; 0 means 5 s
 	Templates   time.Duration // how often carriers are asked for their templates, give or take a tenth; 0 means an hour
+
+	// FileURL gives the address that carriers fetch a file of a message from, for some hours. nil: there is none.
+	FileURL func(m omni.ServiceMessage, f omni.MediaReference) string
 
 	// Elsewhere is told that there is work for workers whose lease another node has, or Freed: the other nodes should
 	// call KickWorker with it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other
@@ -220,6 +224,9 @@ func (p *Pipeline) sweep(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		if _, err := p.store.Sweep(ctx, p.millis()); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "sweep", "err", err)
+		}
+		if err := p.sweepUploads(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep", "err", err)
 		}
 		if p.o.Spool != nil {

@@ -28,12 +28,16 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	payload, files, err := p.filesPayload(ctx, visitorActor(v), ch, c)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
 	var steps stepList
 	steps.begin(p.now)
 	steps.done("channel", "received on LiveChat")
 	in := incoming{
 		tenant: t, channel: ch, channelType: omni.ChannelLiveChat, address: v.ID, receivedAt: p.millis(),
-		clientID: c.ClientID, payload: omni.TextPayload(c.Payload.Text),
+		clientID: c.ClientID, payload: payload,
 	}
 	contact, id, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -43,7 +47,25 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	p.took(ctx, res.Message, files)
 	return res.Message, res.Created, nil
+}
+
+// VisitorUpload is Upload for a website visitor, whose message alone can have the file.
+func (p *Pipeline) VisitorUpload(ctx context.Context, v omni.Visitor, u Upload) (omni.MediaFile, error) {
+	if _, err := p.visitorChannel(ctx, v); err != nil {
+		return omni.MediaFile{}, err
+	}
+	return p.Upload(ctx, visitorActor(v), u)
+}
+
+// visitorActor is a visitor as the owner of uploads: their 128 random bits, written as ids are.
+func visitorActor(v omni.Visitor) Actor {
+	id := v.ID
+	if len(id) == 32 {
+		id = id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
+	}
+	return Actor{Tenant: omni.Tenant{OrganisationID: v.OrganisationID, UserID: id}, Role: omni.RoleVisitor}
 }
 
 func (p *Pipeline) visitorChannel(ctx context.Context, v omni.Visitor) (omni.DigitalChannel, error) {
@@ -358,5 +380,8 @@ func (p *Pipeline) Staffed(ctx context.Context, t omni.Tenant, channelID string,
 
 // LiveChatCapabilities is what our own widget can carry.
 func LiveChatCapabilities() omni.Capabilities {
-	return omni.Capabilities{MaxTextLength: 8000, ReadStatus: true, Typing: true}
+	return omni.Capabilities{
+		MaxTextLength: 10_000, DeliveryStatus: true, ReadStatus: true, Typing: true, ReplyTo: true, Captions: true,
+		MediaTypes: slices.Sorted(maps.Keys(fileTypes)), MaxMediaBytes: MaxFile, MaxMediaCount: 10,
+	}
 }

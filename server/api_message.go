@@ -35,6 +35,7 @@ type MessageBody struct {
 
 type payloadInput struct {
 	Text        string             `json:"text,omitempty" maxLength:"65536" doc:"Beside interactive what stands above it; beside template, location and contacts empty"`
+	Files       []string           `json:"files,omitempty" maxItems:"30" nullable:"false" doc:"Ids of files that the caller uploaded, in order; text may be left out beside them"`
 	Template    *wire.SendTemplate `json:"template,omitempty" doc:"An approved template of the channel's account: may be sent at any time"`
 	Interactive *wire.Interactive  `json:"interactive,omitempty" doc:"Where the channel's capabilities name its type"`
 	Location    *wire.Location     `json:"location,omitempty" doc:"Where the channel's capabilities have it"`
@@ -79,10 +80,10 @@ type sentOutput struct {
 }
 
 func (s *Server) apiMessages() {
-	const client = `"clientId":"01990000-0000-7000-8000-000000000001","payload":{"text":"hello"}`
+	const client = `"clientId":"01990000-0000-7000-8000-000000000001","payload":{"text":"hello","files":["{file}"]}`
 	register(s, endpoint{
 		id: "interaction-send", method: http.MethodPost, path: "/api/v1/interactions/{id}/messages", tag: "messages",
-		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction"}, sample: `{` + client + `}`,
+		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction", "payload.files": "file"}, sample: `{` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *replyInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{
 			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
@@ -91,7 +92,7 @@ func (s *Server) apiMessages() {
 	})
 	register(s, endpoint{
 		id: "message-send", method: http.MethodPost, path: "/api/v1/messages", tag: "messages", status: http.StatusCreated,
-		summary: "Write to somebody first", scope: map[string]string{"channelId": "channel"},
+		summary: "Write to somebody first", scope: map[string]string{"channelId": "channel", "payload.files": "file"},
 		sample: `{"channelId":"{channel}","to":"+12025550100",` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *firstMessageInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{

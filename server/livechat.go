@@ -14,6 +14,7 @@ import (
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
+	"omniservice/pipeline"
 	"omniservice/server/auth"
 	"omniservice/store"
 )
@@ -25,6 +26,8 @@ type WidgetBody struct {
 	Greeting string `json:"greeting"`
 	Accent   string `json:"accent"`
 	Online   bool   `json:"online" doc:"Somebody of the team is there; the chat takes messages either way"`
+
+	Files *WidgetFiles `json:"files,omitempty" doc:"Absent: none can be sent"`
 }
 
 // ConversationBody is where a visitor's conversation stands.
@@ -84,7 +87,14 @@ type visitorMessageInput struct {
 }
 
 type visitorPayloadInput struct {
-	Text string `json:"text" maxLength:"65536"`
+	Text  string   `json:"text,omitempty" maxLength:"65536" doc:"May be left out where there are files"`
+	Files []string `json:"files,omitempty" maxItems:"30" nullable:"false" doc:"Ids of files that the visitor uploaded, in order"`
+}
+
+// WidgetFiles is what files a visitor may send.
+type WidgetFiles struct {
+	Types    []string `json:"types" nullable:"false" doc:"Content types"`
+	MaxBytes int64    `json:"maxBytes" doc:"Of one file"`
 }
 
 type visitorInput struct {
@@ -119,12 +129,12 @@ func (s *Server) apiLiveChat() {
 		summary: "Write as a visitor",
 	}, func(ctx context.Context, p auth.Principal, in *visitorMessageInput) (*visitorSentOutput, error) {
 		m, created, err := s.d.Pipeline.VisitorSend(ctx, *p.Visitor, wire.SendMessage{
-			ClientID: in.Body.ClientID, Payload: wire.SendPayload{Text: in.Body.Payload.Text},
+			ClientID: in.Body.ClientID, Payload: wire.SendPayload{Text: in.Body.Payload.Text, Files: in.Body.Payload.Files},
 		})
 		if err != nil {
 			return nil, err
 		}
-		out := &visitorSentOutput{Status: http.StatusOK, Body: s.d.Pipeline.VisitorView(ctx, m)}
+		out := &visitorSentOutput{Status: http.StatusOK, Body: s.visitorView(ctx, m)}
 		if created {
 			out.Status = http.StatusCreated
 		}
@@ -168,6 +178,9 @@ func (s *Server) widget(ctx context.Context, _ auth.Principal, in *widgetInput) 
 	out := &widgetOutput{
 		Status: http.StatusOK, CacheControl: "public, max-age=60", Policy: "cross-origin",
 		Body: WidgetBody{PublicID: l.PublicID, Title: l.Title, Greeting: l.Greeting, Accent: l.Accent, Online: s.online(ctx, c)},
+	}
+	if able := pipeline.LiveChatCapabilities(); s.d.Media != nil {
+		out.Body.Files = &WidgetFiles{Types: able.MediaTypes, MaxBytes: able.MaxMediaBytes}
 	}
 	if slices.Contains(l.AllowedOrigins, in.Origin) || s.ownOrigin(in.Origin) {
 		out.AllowOrigin = in.Origin
@@ -256,7 +269,7 @@ func (s *Server) visitorMessages(ctx context.Context, p auth.Principal, in *Wind
 	}
 	ascending(ms)
 	for _, m := range ms {
-		out.Body.Items = append(out.Body.Items, s.d.Pipeline.VisitorView(ctx, m))
+		out.Body.Items = append(out.Body.Items, s.visitorView(ctx, m))
 	}
 	out.Body.HasMore = hasMore(ms, in.After.Given, i.LastSequence)
 	return out, nil

@@ -34,6 +34,7 @@ type Pipeline interface {
 	Interaction(ctx context.Context, a Actor, id string) (omni.Interaction, error)
 	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
 	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	Upload(ctx context.Context, a Actor, u pipeline.Upload) (omni.MediaFile, error)
 	Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omni.ServiceMessage, error)
 	React(ctx context.Context, a Actor, c wire.ReactMessage) (wire.ReactionChange, error)
 	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
@@ -56,6 +57,7 @@ type Pipeline interface {
 	DeleteTemplate(ctx context.Context, a Actor, id string) error
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	VisitorUpload(ctx context.Context, v omni.Visitor, u pipeline.Upload) (omni.MediaFile, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error
 	VisitorTyping(ctx context.Context, v omni.Visitor, c wire.TypingCommand) error
 	VisitorEnd(ctx context.Context, v omni.Visitor) error

@@ -183,9 +183,10 @@ type SendMessage struct {
 	SeenOffset int64 `json:"seenOffset,omitempty"`
 }
 
-// SendPayload is what to send: a text, or one of the others. Visitors send text.
+// SendPayload is what to send: a text, files, or one of the others. Visitors send text and files.
 type SendPayload struct {
-	Text        string        `json:"text,omitempty"` // beside Interactive what stands above it; beside the others empty
+	Text        string        `json:"text,omitempty"`  // beside Interactive what stands above it, beside Files what goes with them; beside the others empty
+	Files       []string      `json:"files,omitempty"` // ids of uploads, in order; beside text only where the channel takes captions
 	Template    *SendTemplate `json:"template,omitempty"`
 	Interactive *Interactive  `json:"interactive,omitempty"`
 	Location    *Location     `json:"location,omitempty"`

@@ -215,11 +215,34 @@ describe("sending", () => {
   it("CO4 sends a template as such, and shows what its reader sees", async () => {
     const s = known(setup());
     s.socket.request.mockImplementation(() => new Promise(() => undefined));
-    s.live.send("i1", "Hello Maria", { templateId: "t1" });
+    s.live.send("i1", "Hello Maria", { template: { templateId: "t1" } });
     expect(pending()[0]?.text).toBe("Hello Maria");
     const [, data] = s.socket.request.mock.calls[0] ?? [];
     expect(data).toMatchObject({ payload: { template: { templateId: "t1" } } });
     expect(data).not.toHaveProperty("payload.text");
+  });
+
+  it("RT6 sends files by their ids, keeps them with the message, and sends the same ones again", async () => {
+    const s = known(setup());
+    const files = ["f1", "f2"].map((id) => ({
+      id,
+      type: "image" as const,
+      contentType: "image/png",
+      size: 1,
+      name: "a.png",
+      expiresAt: t0,
+    }));
+    await vi.advanceTimersByTimeAsync(0);
+    s.socket.request.mockRejectedValueOnce(new OmniError({ code: "offline", message: "gone" }));
+    s.live.send("i1", "", { files });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(pending()[0]).toMatchObject({ text: "", files });
+    for (const seq of [4, 5]) s.socket.request.mockResolvedValueOnce(message(seq, { direction: "OUTBOUND" }));
+    s.live.send("i1", "words", { files: files.slice(1) });
+    await vi.advanceTimersByTimeAsync(0);
+    const sent = s.socket.request.mock.calls.map((c) => (c[1] as { payload: unknown }).payload);
+    const [first, second] = [{ files: ["f1", "f2"] }, { text: "words", files: ["f2"] }];
+    expect(sent).toEqual([first, first, second]);
   });
 
   it("CO13 keeps a message over a lost connection and sends the same one again", async () => {

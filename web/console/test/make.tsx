@@ -104,8 +104,14 @@ export const page = (items: Interaction[], over: Partial<InteractionPage> = {}):
   ...over,
 });
 
+/** What else is known on the page of a component. */
+export interface Around {
+  on?: Channel;
+  know?: (qc: QueryClient) => void;
+}
+
 /** Puts a component on a page where `me` is logged in and the usual things are known. */
-export function show(ui: ReactElement, live: Partial<Live> = {}, know?: (qc: QueryClient) => void) {
+export function show(ui: ReactElement, live: Partial<Live> = {}, { on = channel, know }: Around = {}) {
   useSession.setState(
     {
       status: "in",
@@ -119,7 +125,7 @@ export function show(ui: ReactElement, live: Partial<Live> = {}, know?: (qc: Que
     true,
   );
   const qc = newQueryClient();
-  qc.setQueryData(keys.channels, [channel]);
+  qc.setQueryData(keys.channels, [on]);
   qc.setQueryData(keys.users, [me, ana]);
   qc.setQueryData(keys.groups, [
     { id: "g1", name: "Billing", type: "SHARED", memberIds: [me.id, ana.id], colour: "#aa3300" },

@@ -1,4 +1,5 @@
 import type { Message } from "@omni/shared";
+import type { QueryClient } from "@tanstack/react-query";
 import { act, fireEvent, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { useState } from "react";
@@ -196,11 +197,11 @@ describe("composer with a window", () => {
     person: Contact = contact,
   ) => {
     const i = interaction({ channelType: "WhatsApp", ...(lastInboundAt && { lastInboundAt }) });
-    return show(<Composer interaction={i} />, {}, (qc) => {
-      qc.setQueryData(keys.channels, [ch]);
+    const know = (qc: QueryClient) => {
       qc.setQueryData(keys.templatesOf("a1"), templates);
       qc.setQueryData(keys.contact("c1"), person);
-    });
+    };
+    return show(<Composer interaction={i} />, {}, { on: ch, know });
   };
 
   beforeEach(() => {
@@ -265,16 +266,18 @@ describe("composer with a window", () => {
     await user.type(day, "Monday");
     await user.click(screen.getByTestId("template-send"));
     expect(live.send).toHaveBeenCalledWith("i1", "Hello Maria, see you on Monday.", {
-      templateId: "t1",
-      components: [
-        {
-          type: "body",
-          parameters: [
-            { type: "text", text: "Maria" },
-            { type: "text", text: "Monday" },
-          ],
-        },
-      ],
+      template: {
+        templateId: "t1",
+        components: [
+          {
+            type: "body",
+            parameters: [
+              { type: "text", text: "Maria" },
+              { type: "text", text: "Monday" },
+            ],
+          },
+        ],
+      },
     });
     await waitFor(() => expect(screen.queryByTestId("template-preview")).toBeNull());
   });
@@ -288,10 +291,11 @@ describe("composer with a window", () => {
       turn = setId;
       return <Composer interaction={id === "i2" ? { ...i, id, channelId: "ch2" } : i} />;
     }
-    show(<Two />, {}, (qc) => {
+    const know = (qc: QueryClient) => {
       qc.setQueryData(keys.channels, [whatsapp, plainChannel]);
       qc.setQueryData(keys.templatesOf("a1"), [template()]);
-    });
+    };
+    show(<Two />, {}, { know });
     const ask = () => act(() => void actions.dispatchEvent(new Event("templates")));
     ask();
     act(() => turn("i1"));

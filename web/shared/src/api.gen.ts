@@ -749,6 +749,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload a file of at most 25 MB, to be sent with a message within a day */
+        post: operations["media-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages": {
         parameters: {
             query?: never;
@@ -1091,6 +1108,23 @@ export interface paths {
         put?: never;
         /** Begin or go on as a visitor */
         post: operations["livechat-session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/livechat/v1/uploads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload a file of at most 25 MB as a visitor, to be sent with a message within a day */
+        post: operations["livechat-upload"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1810,6 +1844,24 @@ export interface components {
             /** @description For an API key: its id, name and role */
             user: components["schemas"]["UserBody"];
         };
+        MediaBody: {
+            /** @description As found in the content */
+            contentType: string;
+            /**
+             * Format: int64
+             * @description When the file goes if no message takes it before
+             */
+            expiresAt: number;
+            /** @description For payload.files of a message */
+            id: string;
+            name?: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            type: string;
+        };
         MediaLimit: {
             /** Format: int64 */
             maxBytes: number;
@@ -1972,6 +2024,8 @@ export interface components {
         PayloadInput: {
             /** @description Where the channel's capabilities have contactCards */
             contacts?: components["schemas"]["ContactCard"][];
+            /** @description Ids of files that the caller uploaded, in order; text may be left out beside them */
+            files?: string[];
             /** @description Where the channel's capabilities name its type */
             interactive?: components["schemas"]["Interactive"];
             /** @description Where the channel's capabilities have it */
@@ -2336,7 +2390,10 @@ export interface components {
             topics: components["schemas"]["TopicPosition"][];
         };
         VisitorPayloadInput: {
-            text: string;
+            /** @description Ids of files that the visitor uploaded, in order */
+            files?: string[];
+            /** @description May be left out where there are files */
+            text?: string;
         };
         VisitorSessionBody: {
             conversation?: components["schemas"]["ConversationBody"];
@@ -2358,11 +2415,22 @@ export interface components {
         };
         WidgetBody: {
             accent: string;
+            /** @description Absent: none can be sent */
+            files?: components["schemas"]["WidgetFiles"];
             greeting: string;
             /** @description Somebody of the team is there; the chat takes messages either way */
             online: boolean;
             publicId: string;
             title: string;
+        };
+        WidgetFiles: {
+            /**
+             * Format: int64
+             * @description Of one file
+             */
+            maxBytes: number;
+            /** @description Content types */
+            types: string[];
         };
         WorkflowStepBody: {
             /** Format: int64 */
@@ -4337,6 +4405,45 @@ export interface operations {
             };
         };
     };
+    "media-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description With its name and, if it is known, its type
+                     */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MediaBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "message-send": {
         parameters: {
             query?: never;
@@ -5264,6 +5371,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["VisitorSessionBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "livechat-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description With its name and, if it is known, its type
+                     */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MediaBody"];
                 };
             };
             /** @description Error */

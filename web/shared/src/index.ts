@@ -7,4 +7,5 @@ export * from "./status";
 export * from "./text";
 export * from "./types";
 export * from "./typing";
+export * from "./upload";
 export * from "./uuid";

@@ -1,4 +1,4 @@
-import type { SendTemplate } from "./types";
+import type { MediaType, Millis, SendTemplate } from "./types";
 
 /** A message that the server has not yet taken. */
 export interface Unsent {
@@ -10,6 +10,8 @@ export interface Unsent {
   text: string;
   /** It is a template, of which text is what its reader sees. */
   template?: SendTemplate;
+  /** Files that were uploaded for it. */
+  files?: { id: string; type: MediaType; contentType: string; size: number; name: string; expiresAt: Millis }[];
   replyTo?: string;
   createdAt: number;
 }

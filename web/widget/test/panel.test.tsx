@@ -1,9 +1,10 @@
-import { OmniError } from "@omni/shared";
+import { type MediaFile, OmniError } from "@omni/shared";
 import { signal } from "@preact/signals";
 import { render } from "preact";
 import { act } from "preact/test-utils";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { announcer } from "../src/panel/announce";
+import { API } from "../src/panel/api";
 import type { Chat } from "../src/panel/chat";
 import { textOf } from "../src/panel/message";
 import { Panel } from "../src/panel/panel";
@@ -117,6 +118,187 @@ describe("M5 text", () => {
     });
     await panel();
     expect(shownTexts()).toEqual(["Not supported here: poll", "[chair.jpg]"]);
+  });
+});
+
+describe("files of the team", () => {
+  const file = (more: Partial<MediaFile> = {}): MediaFile => ({
+    id: "f1",
+    type: "image",
+    contentType: "image/png",
+    name: "chair.png",
+    size: 12_000,
+    state: "ready",
+    ...more,
+  });
+  const linked = (n: number, forMs = 600_000) => ({ url: `/media/${n}`, urlUntil: Date.now() + forMs });
+  const files = () => all("widget-file") as HTMLAnchorElement[];
+  /** An agent sends a file; the event has no link, REST has. */
+  const send = (f: MediaFile, more: Partial<MediaFile> = linked(1), text = "") => {
+    const m = b.add("OUTBOUND", text, { payload: { type: "image", text, files: [{ ...f, ...more }] } });
+    b.event("message.created", { ...m, payload: { type: "image", text, files: [f] } });
+    return m;
+  };
+
+  test("a picture that comes live is shown, by a link that is read once", async () => {
+    await panel();
+    await act(() => void send(file(), linked(1), "look"));
+    await settle();
+    expect(shownTexts()).toEqual(["look"]);
+    const [a] = files();
+    expect(a?.getAttribute("href")).toBe("/media/1");
+    expect(a?.rel).toBe("noopener noreferrer");
+    expect(a?.querySelector("img")?.getAttribute("src")).toBe("/media/1");
+    expect(a?.querySelector("img")?.alt).toMatch(/^Image from Ana, /);
+    expect(b.requests.filter((r) => r === "GET messages?after=0&limit=1")).toHaveLength(1);
+  });
+
+  test("films and recordings are played, anything else is a link with name and size", async () => {
+    send(file({ type: "video" }));
+    send(file({ type: "audio", id: "f2" }));
+    send(file({ type: "document", id: "f3", name: "bill.pdf" }));
+    await panel();
+    expect(root.querySelector("video")?.getAttribute("aria-label")).toBe("chair.png");
+    expect(root.querySelector("audio")?.getAttribute("src")).toBe("/media/1");
+    expect(files().map((f) => f.textContent)).toEqual(["bill.pdf · 12 kB"]);
+    expect(shownTexts()).toEqual([]);
+  });
+
+  test("M5 an address that is no link of ours is none", async () => {
+    send(file(), { url: "javascript:alert(1)", urlUntil: Date.now() + 600_000 });
+    send(file({ id: "f2" }), { url: "//evil.example/x", urlUntil: Date.now() + 600_000 });
+    await panel();
+    expect(root.querySelector("img")).toBeNull();
+    expect(files().map((f) => f.getAttribute("href"))).toEqual([null, null]);
+    expect(files().map((f) => f.textContent)).toEqual(["chair.png · 12 kB", "chair.png · 12 kB"]);
+  });
+
+  test("a link that has ended is renewed before it is followed", async () => {
+    const m = send(file({ type: "document" }), linked(1, 1000));
+    await panel();
+    const opened = vi.fn((e: Event) => e.preventDefault());
+    root.addEventListener("click", (e) => e.defaultPrevented || opened(e));
+    m.payload = { ...m.payload, files: [{ ...file({ type: "document" }), ...linked(2) }] };
+    const click = new MouseEvent("click", { bubbles: true, cancelable: true });
+    Object.defineProperty(click, "isTrusted", { value: true });
+    await act(() => void files()[0]?.dispatchEvent(click));
+    expect(click.defaultPrevented).toBe(true);
+    await settle();
+    expect(files()[0]?.getAttribute("href")).toBe("/media/2");
+    expect(opened).toHaveBeenCalledTimes(1);
+  });
+
+  test("a picture that cannot be had is tried once more, then named", async () => {
+    const m = send(file());
+    await panel();
+    const fail = () => act(() => void root.querySelector("img")?.dispatchEvent(new Event("error")));
+    m.payload = { ...m.payload, files: [{ ...file(), ...linked(2) }] };
+    await fail();
+    await settle();
+    expect(root.querySelector("img")?.getAttribute("src")).toBe("/media/2");
+    await fail();
+    await settle();
+    expect(root.querySelector("img")).toBeNull();
+    expect(files()[0]?.textContent).toContain("chair.png");
+  });
+});
+
+describe("WG12 files of the visitor", () => {
+  interface Call {
+    file: File;
+    share: (n: number) => void;
+    done: (id: string) => void;
+    fail: (e: Error) => void;
+  }
+  let calls: Call[];
+  const photo = (name = "me.png", size = 100) => new File([new Uint8Array(size)], name, { type: "image/png" });
+  const uploads = () => all("widget-upload").map((e) => e.textContent);
+  const sentFiles = () => b.commands.filter((c) => c.type === "message.send").map((c) => c.data.payload);
+
+  beforeEach(() => {
+    calls = [];
+    if (b.config) b.config.files = { types: ["image/png", "application/pdf"], maxBytes: 1000 };
+    vi.spyOn(API.prototype, "upload").mockImplementation(
+      (file, share, signal) =>
+        new Promise((resolve, reject) => {
+          calls.push({ file, share, done: (id) => resolve({ id }), fail: reject });
+          signal.addEventListener("abort", () => reject(signal.reason));
+        }),
+    );
+  });
+  afterEach(() => vi.restoreAllMocks());
+
+  const choose = async (...files: File[]) => {
+    const input = one<HTMLInputElement>("widget-attach-input");
+    Object.defineProperty(input, "files", { value: files, configurable: true });
+    await act(() => void input.dispatchEvent(new Event("change", { bubbles: true })));
+  };
+
+  test("a file is uploaded with progress, and is a message then", async () => {
+    await panel();
+    expect(one<HTMLInputElement>("widget-attach-input").accept).toBe("image/png,application/pdf");
+    expect(one("widget-attach").getAttribute("aria-label")).toContain("1 kB");
+    await choose(photo(), photo("two.png"));
+    await act(() => calls[0]?.share(0.5));
+    expect(root.querySelector("progress")?.value).toBe(0.5);
+    await act(async () => calls[0]?.done("f1"));
+    await settle();
+    expect(sentFiles()).toEqual([{ files: ["f1"] }]);
+    expect(uploads()).toEqual([expect.stringContaining("two.png")]);
+    await act(() => one("widget-upload-cancel").click());
+    await settle();
+    expect(uploads()).toEqual([]);
+    expect(sentFiles()).toHaveLength(1);
+  });
+
+  test("what cannot be uploaded says why, and can be tried again or dropped", async () => {
+    await panel();
+    await choose(photo("big.png", 1001), photo("lost.png"));
+    await act(async () => calls[0]?.fail(new OmniError({ code: "offline", message: "No connection." })));
+    await settle();
+    expect(calls.map((c) => c.file.name)).toEqual(["lost.png"]);
+    expect(uploads()).toEqual([
+      expect.stringContaining("Not sent: A file has at most 1 kB."),
+      expect.stringContaining("Not sent: No connection."),
+    ]);
+    const press = (n: number, words: string) =>
+      act(() => {
+        for (const x of all("widget-upload")[n]?.querySelectorAll("button") ?? [])
+          if (x.textContent === words) x.click();
+      });
+    await press(1, "Try again");
+    expect(calls).toHaveLength(2);
+    await press(0, "Delete");
+    expect(uploads()).toHaveLength(1);
+  });
+
+  test("a file that is uploaded is sent by the same id after the connection was lost", async () => {
+    await panel();
+    b.cut();
+    await choose(photo());
+    await act(async () => calls[0]?.done("f1"));
+    await settle();
+    expect(shownTexts()).toEqual(["[me.png]"]);
+    await act(() => b.open());
+    await settle();
+    expect(sentFiles()).toEqual([{ files: ["f1"] }]);
+  });
+
+  test("files are pasted and dropped", async () => {
+    await panel();
+    const paste = new Event("paste", { bubbles: true, cancelable: true });
+    Object.assign(paste, { clipboardData: { files: [photo("pasted.png")], types: ["Files"] } });
+    const drop = new Event("drop", { bubbles: true, cancelable: true });
+    Object.assign(drop, { dataTransfer: { files: [photo("dropped.png")], types: ["Files"] } });
+    await act(() => void one("widget-input").dispatchEvent(paste));
+    await act(() => void document.dispatchEvent(drop));
+    expect(calls.map((c) => c.file.name)).toEqual(["pasted.png", "dropped.png"]);
+  });
+
+  test("no button where none can be sent", async () => {
+    if (b.config) delete b.config.files;
+    await panel();
+    expect(all("widget-attach")).toEqual([]);
   });
 });
 

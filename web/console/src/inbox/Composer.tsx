@@ -3,10 +3,12 @@ import { type Interaction, TypingReporter } from "@omni/shared";
 import { LayoutTemplate, SendHorizontal } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { t } from "../i18n";
+import { take } from "../live/files";
 import { useChannel, useContact, useKnownThread, useLiveClient, useNow } from "../live/hooks";
 import { sameFamily } from "../live/live";
 import { contactName } from "../ui/names";
 import { useDrafts } from "../ui/prefs";
+import { AttachButton, AttachmentList, useAttachments, useDrop } from "./Attachments";
 import s from "./inbox.module.css";
 import { SMSCounter, SMSOffer } from "./SMSCounter";
 import { actions } from "./useKeys";
@@ -26,6 +28,9 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   const setDraft = useDrafts((d) => d.set);
   const box = useRef<HTMLTextAreaElement>(null);
   const composing = useRef(false);
+  const form = useRef<HTMLFormElement>(null);
+  const files = useAttachments(i);
+  useDrop(form, files);
   const typing = useMemo(() => new TypingReporter((stop) => live.reportTyping(i.id, stop)), [live, i.id]);
   useEffect(() => () => typing.stop(), [typing]);
   const ends = windowEnds(i, channel, useKnownThread(i.id));
@@ -102,7 +107,10 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     );
   }
 
-  const max = channel?.capabilities.maxTextLength;
+  const able = channel?.capabilities;
+  // Where text cannot stand beside files it goes as a message of its own.
+  const caption = files.attached.length > 0 && able?.captions;
+  const max = (caption && able.maxCaptionLength) || able?.maxTextLength;
   if (max === 0) {
     return (
       <div className={s.composer} id="composer" tabIndex={-1}>
@@ -110,13 +118,15 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
       </div>
     );
   }
-  const segmented = channel?.capabilities.segmented;
+  const segmented = able?.segmented && files.attached.length === 0;
   const room = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
-  const sendable = text.trim() !== "" && room >= 0;
+  const sendable = (text.trim() !== "" || files.attached.length > 0) && files.ready && room >= 0;
 
   const send = () => {
     if (!sendable) return;
-    live.send(i.id, text.trim());
+    const taken = take(i.id);
+    if (taken.length > 0) live.send(i.id, caption ? text.trim() : "", { files: taken });
+    if (text.trim() && (taken.length === 0 || !caption)) live.send(i.id, text.trim());
     setDraft(i.id, "");
     typing.stop();
     box.current?.focus();
@@ -132,12 +142,14 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     <>
       {picker}
       <form
+        ref={form}
         className={s.composer}
         onSubmit={(e) => {
           e.preventDefault();
           send();
         }}
       >
+        <AttachmentList id={i.id} files={files} />
         <textarea
           ref={box}
           id="composer"
@@ -155,6 +167,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
             else typing.stop();
           }}
           onKeyDown={onKeyDown}
+          onPaste={files.onPaste}
           onCompositionStart={() => {
             composing.current = true;
           }}
@@ -174,6 +187,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
           />
         )}
         <div className={s.sendRow}>
+          <AttachButton files={files} />
           {left !== undefined && <WindowChip left={left} />}
           <span id="composer-hint" className={s.hint}>
             {t("composer.hint")}

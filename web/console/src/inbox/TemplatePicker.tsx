@@ -132,7 +132,7 @@ function Filling(p: { interaction: Interaction; template: Template; onBack: () =
       fields.current?.querySelector<HTMLElement>(`[name="${CSS.escape(wrong.key)}"]`)?.focus();
       return;
     }
-    live.send(p.interaction.id, textOf(form, values), messageOf(m, form, values));
+    live.send(p.interaction.id, textOf(form, values), { template: messageOf(m, form, values) });
     p.onSent();
   };
   return (

@@ -1,5 +1,6 @@
 import type { HealthChange, OmniError, SendTemplate, SocketStatus, Typing } from "@omni/shared";
 import { create } from "zustand";
+import type { UploadedFile } from "./files";
 
 /** A message of ours that the server has not confirmed. */
 export interface Pending {
@@ -8,6 +9,7 @@ export interface Pending {
   text: string;
   /** It is a template, of which text is what its reader sees. */
   template?: SendTemplate;
+  files?: UploadedFile[];
   at: number;
   /** Why the server refused it; none while it waits or is on its way. */
   error?: OmniError;

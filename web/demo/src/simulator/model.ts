@@ -52,7 +52,7 @@ export function thread(sent: Sent[], got: Outbound[], from: string, channel: Cha
       key: g.id,
       mine: false,
       text: g.text,
-      media: [],
+      media: g.mediaUrls ?? [],
       at: g.at,
       state: (reported[g.status] ?? g.status) + (g.errorCode ? ` (${g.errorCode})` : ""),
       failed: g.status === "failed" || g.status === "undeliverable",

@@ -1,4 +1,4 @@
-import { type ErrorCode, OmniError } from "@omni/shared";
+import { type ErrorCode, OmniError, postFile } from "@omni/shared";
 import type { Config, Page, Session } from "./types";
 
 /** The public endpoints for visitors, on our own origin. Every failure is an OmniError. */
@@ -43,13 +43,25 @@ export class API {
     } catch (e) {
       throw new OmniError({ code: "offline", message: "The server cannot be reached." }, { cause: e });
     }
-    const problem = await answer.json().catch(() => ({}));
-    throw new OmniError({
-      code: codeOf(answer.status, problem.code),
-      message: problem.detail ?? problem.title ?? `The server answered ${answer.status}.`,
-      retryAfterMs: Number(answer.headers.get("Retry-After")) * 1000 || 0,
-    });
+    throw await refusal(answer);
   }
+
+  /** Uploads a file for the visitor, who is there once the session is. */
+  async upload(file: File, onShare: (share: number) => void, signal: AbortSignal): Promise<{ id: string }> {
+    if (!this.token) throw new OmniError({ code: "offline", message: "There is no connection yet." });
+    const answer = await postFile("/livechat/v1/uploads", this.token, file, onShare, signal);
+    if (!answer.ok) throw await refusal(answer);
+    return answer.json();
+  }
+}
+
+async function refusal(answer: Response): Promise<OmniError> {
+  const problem = await answer.json().catch(() => ({}));
+  return new OmniError({
+    code: codeOf(answer.status, problem.code),
+    message: problem.detail ?? problem.title ?? `The server answered ${answer.status}.`,
+    retryAfterMs: Number(answer.headers.get("Retry-After")) * 1000 || 0,
+  });
 }
 
 // A proxy in between answers without our code.

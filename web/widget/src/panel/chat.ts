@@ -1,4 +1,12 @@
-import { isCode, OmniError, type TopicPosition, typingShownMs, uuidv7, type VisitorMessage } from "@omni/shared";
+import {
+  fileSize,
+  isCode,
+  OmniError,
+  type TopicPosition,
+  typingShownMs,
+  uuidv7,
+  type VisitorMessage,
+} from "@omni/shared";
 import { computed, signal } from "@preact/signals";
 import type { ChatEvent } from "../bridge";
 import type { API } from "./api";
@@ -39,6 +47,15 @@ export interface ChatOptions {
   now?: () => number;
 }
 
+/** A file on its way to the server; the message follows when it is there. */
+export interface Uploading {
+  key: string;
+  file: File;
+  /** From 0 to 1. */
+  share: number;
+  failed?: string;
+}
+
 const page = 50;
 
 /** One visitor's conversation, as the panel shows it. */
@@ -53,6 +70,7 @@ export class Chat {
   /** Conversations that ended while this page was open; a new one counts its seq from 1 again. */
   readonly past = signal<VisitorMessage[]>([]);
   readonly waiting = signal<Waiting[]>([]);
+  readonly uploading = signal<Uploading[]>([]);
   readonly typing = signal<string | undefined>();
   readonly seen = signal<{ seq: number; at: number }>({ seq: 0, at: 0 });
   readonly read = signal(0);
@@ -61,7 +79,9 @@ export class Chat {
   readonly unread = computed(
     () => this.messages.value.filter((m) => m.direction === "OUTBOUND" && m.seq > this.read.value).length,
   );
-  readonly hasConversation = computed(() => this.messages.value.length > 0 || this.waiting.value.length > 0);
+  readonly hasConversation = computed(
+    () => this.messages.value.length > 0 || this.waiting.value.length > 0 || this.uploading.value.length > 0,
+  );
 
   /** Called for a message that came live from the team: for announcing it. */
   onArrival: (m: VisitorMessage) => void = () => {};
@@ -77,6 +97,7 @@ export class Chat {
   private reported = 0; // the read mark that the server knows
   private typingTimer: ReturnType<typeof setTimeout> | undefined;
   private sendTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly reading = new Set<string>();
   private olderRequest: Promise<void> | undefined;
 
   private readonly o: ChatOptions;
@@ -327,6 +348,20 @@ export class Chat {
     });
   }
 
+  /** Reads a message again for links to its files, which events do not carry and which end after some minutes. */
+  async readFiles(seq: number, id: string): Promise<void> {
+    if (this.reading.has(id)) return;
+    this.reading.add(id);
+    try {
+      const { items } = await this.o.api.messages({ after: seq - 1, limit: 1 });
+      if (items[0]?.id === id) this.insert(items);
+    } catch {
+      // It is tried again by whoever wants to see the file.
+    } finally {
+      this.reading.delete(id);
+    }
+  }
+
   // ---- writing
 
   /** Puts text in the queue, shows it, and sends it as soon as there is a connection. */
@@ -338,10 +373,54 @@ export class Chat {
     void this.flush();
   }
 
+  /** Uploads files, each of which becomes a message. */
+  sendFiles(files: readonly File[]): void {
+    for (const file of files) void this.upload({ key: uuidv7(), file, share: 0 });
+  }
+
+  private readonly uploads = new Map<string, AbortController>();
+
+  private async upload(u: Uploading): Promise<void> {
+    const giveUp = new AbortController();
+    this.uploads.set(u.key, giveUp);
+    const show = (more: Partial<Uploading>) => {
+      const others = this.uploading.value.filter((x) => x.key !== u.key);
+      this.uploading.value = [...others, { key: u.key, file: u.file, share: 0, ...more }].sort((a, b) =>
+        a.key < b.key ? -1 : 1,
+      );
+    };
+    show({});
+    try {
+      const most = this.config.value?.files?.maxBytes ?? 0;
+      if (u.file.size > most) {
+        throw new OmniError({ code: "invalid", message: `A file has at most ${fileSize(most)}.` });
+      }
+      const { id } = await this.o.api.upload(u.file, (share) => show({ share }), giveUp.signal);
+      this.queue.put({ clientId: u.key, text: "", files: [{ id, name: u.file.name }], at: this.now() });
+      this.cancelUpload(u.key);
+      this.waiting.value = this.queue.all();
+      void this.flush();
+    } catch (e) {
+      if (!giveUp.signal.aborted) show({ failed: e instanceof Error ? e.message : `${e}` });
+    }
+  }
+
+  retryUpload(key: string): void {
+    const u = this.uploading.value.find((x) => x.key === key);
+    if (u) void this.upload(u);
+  }
+
+  cancelUpload(key: string): void {
+    this.uploads.get(key)?.abort();
+    this.uploads.delete(key);
+    this.uploading.value = this.uploading.value.filter((x) => x.key !== key);
+  }
+
   retry(clientId: string): void {
     const w = this.waiting.value.find((x) => x.clientId === clientId);
     if (!w) return;
-    this.queue.put({ clientId, text: w.text, at: w.at });
+    const { failed: _, ...again } = w;
+    this.queue.put(again);
     this.waiting.value = this.queue.all();
     void this.flush();
   }
@@ -384,7 +463,10 @@ export class Chat {
   /** Sends w. Returns after how many milliseconds to try again, if it has to wait. */
   private async sendOne(w: Waiting): Promise<number | undefined> {
     try {
-      const m = await this.socket?.request("message.send", { clientId: w.clientId, payload: { text: w.text } });
+      const m = await this.socket?.request("message.send", {
+        clientId: w.clientId,
+        payload: w.files ? { files: w.files.map((f) => f.id) } : { text: w.text },
+      });
       this.queue.remove(w.clientId);
       this.insert([m as VisitorMessage]);
       this.resolved.value = false;

@@ -1,5 +1,5 @@
-import { TypingReporter } from "@omni/shared";
-import { useEffect, useLayoutEffect, useMemo } from "preact/hooks";
+import { fileSize, TypingReporter } from "@omni/shared";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import type { Chat } from "./chat";
 
 interface Props {
@@ -21,6 +21,24 @@ export function Composer({ chat, draft, field }: Props) {
     f.style.height = "auto";
     f.style.height = `${f.scrollHeight}px`;
   }, [text, field]);
+
+  const able = chat.config.value?.files;
+  const picker = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (!able) return;
+    const over = (e: DragEvent) => e.dataTransfer?.types.includes("Files") && e.preventDefault();
+    const drop = (e: DragEvent) => {
+      if (!e.dataTransfer?.files.length) return;
+      e.preventDefault();
+      chat.sendFiles([...e.dataTransfer.files]);
+    };
+    document.addEventListener("dragover", over);
+    document.addEventListener("drop", drop);
+    return () => {
+      document.removeEventListener("dragover", over);
+      document.removeEventListener("drop", drop);
+    };
+  }, [able, chat]);
 
   const send = () => {
     if (!text.trim()) return;
@@ -56,6 +74,12 @@ export function Composer({ chat, draft, field }: Props) {
           else typing.stop();
         }}
         onBlur={() => typing.stop()}
+        onPaste={(e) => {
+          const files = [...(e.clipboardData?.files ?? [])];
+          if (!able || !files.length || e.clipboardData?.types.includes("text/plain")) return;
+          e.preventDefault();
+          chat.sendFiles(files);
+        }}
         onKeyDown={(e) => {
           // While an input method composes, Enter belongs to it; 229 is how some browsers say so.
           if (e.key !== "Enter" || e.shiftKey || e.isComposing || e.keyCode === 229) return;
@@ -63,6 +87,33 @@ export function Composer({ chat, draft, field }: Props) {
           send();
         }}
       />
+      {able && (
+        <>
+          <input
+            ref={picker}
+            type="file"
+            multiple
+            hidden
+            accept={able.types.join()}
+            onChange={(e) => {
+              chat.sendFiles([...(e.currentTarget.files ?? [])]);
+              e.currentTarget.value = "";
+            }}
+            data-testid="widget-attach-input"
+          />
+          <button
+            class="attach"
+            type="button"
+            aria-label={`Send files of at most ${fileSize(able.maxBytes)}`}
+            onClick={() => picker.current?.click()}
+            data-testid="widget-attach"
+          >
+            <svg viewBox="0 0 24 24" aria-hidden="true">
+              <path d="m20 11-8.6 8.6a5 5 0 0 1-7-7L13 4a3.3 3.3 0 0 1 4.7 4.7l-8.6 8.5a1.7 1.7 0 0 1-2.3-2.3L14.5 7" />
+            </svg>
+          </button>
+        </>
+      )}
       <button class="send" type="submit" aria-label="Send" aria-disabled={!text.trim()} data-testid="widget-send">
         <svg viewBox="0 0 24 24" aria-hidden="true">
           <path d="M12 19V5m-6 6 6-6 6 6" />

@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { announcer } from "./announce";
 import type { Chat } from "./chat";
 import { Composer } from "./composer";
+import { UploadView } from "./file";
 import { Rows } from "./message";
 
 export interface PanelProps {
@@ -151,6 +152,9 @@ function Timeline({ chat, shown }: PanelProps) {
           )
         )}
         <Rows chat={chat} now={Date.now()} />
+        {chat.uploading.value.map((u) => (
+          <UploadView key={u.key} chat={chat} upload={u} />
+        ))}
         {chat.resolved.value && waiting === 0 && (
           <p class="day" data-testid="widget-resolved">
             This conversation was closed. Write to open it again.

@@ -4,6 +4,8 @@ import type { Keep } from "./storage";
 export interface Waiting {
   clientId: string;
   text: string;
+  /** Uploaded before. */
+  files?: { id: string; name: string }[];
   at: number; // ms since 1970, this browser's clock
   /** Why the server refused it; the visitor may try again. */
   failed?: string;

@@ -7,6 +7,8 @@ export interface Config {
   greeting: string;
   accent: string;
   online: boolean;
+  /** What files a visitor may send; none if it is not there. */
+  files?: { types: string[]; maxBytes: number };
 }
 
 export interface Session {
