@@ -145,7 +145,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, whatsapp.New(), twilio.New())
+	return carriers.NewRegistry(a.test, twilio.New(), whatsapp.New())
 }
 
 func (a *App) assemble() error {

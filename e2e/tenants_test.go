@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	. "omniservice/e2e" //nolint:revive // the scenarios read better without e2e. before each word
+	"omniservice/hub"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/server"
@@ -46,6 +47,9 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 		"components": []map[string]any{{"type": "BODY", "text": o.Name + " says hello"}},
 	}))
 	require.Equal(t, http.StatusOK, o.Call(t, http.MethodPost, "/api/v1/templates/sync", map[string]any{"carrierAccountId": keeper.ID}).Status)
+	n["reroute-mapping"] = made(o.Call(t, http.MethodPost, "/api/v1/reroute-mappings", map[string]any{
+		"carrierAccountId": acc.ID, "mapper": "WABA_ID", "key": "1", "environment": o.Name + "'s staging", "url": "https://staging.example/hook",
+	}))
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
 	client := agent.Connect(t)
 	acc.Receive(t, from, Number, o.Name+" hears from "+from)
@@ -91,6 +95,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	accounts, err := st.CarrierAccounts(ctx, tenant, all)
 	add("carrier accounts", accounts, err)
 	for _, a := range accounts.Items {
+		mappings, err := st.RerouteMappings().List(ctx, tenant, a.ID, all)
+		add("re-router mappings", mappings, err)
 		add("credentials", a.Credentials, nil)
 	}
 	channels, err := st.Channels(ctx, tenant, all)
@@ -190,7 +196,7 @@ func set(t *testing.T, r server.Route, v map[string]any, field, id string) {
 // that the program itself works with, so that nothing new can be forgotten.
 func TestX4_OtherOrganisation(t *testing.T) {
 	t.Parallel()
-	s := Start(t, Options{})
+	s := Start(t, Options{Hub: hub.Options{MessageRate: 1e4, MessageBurst: 1e4}})
 	alpha, _ := furnish(t, s, s.Alpha, Phone(1))
 	beta, agent := furnish(t, s, s.Beta, Phone(1)) // the same customer writes to both
 	outsider := s.Alpha.Agent(t, "Outsider", omni.RoleAgent)

@@ -586,6 +586,7 @@ func (p *Pipeline) Read(ctx context.Context, a Actor, c wire.ReadMessage) error 
 			InteractionID: it.ID, AgentReadSeq: &it.AgentReadSeq,
 		})
 	}
+	p.tellRead(ch, it)
 	return nil
 }
 
@@ -594,6 +595,9 @@ func (p *Pipeline) Typing(ctx context.Context, a Actor, c wire.TypingCommand) er
 	it, err := p.Interaction(ctx, a, c.InteractionID)
 	if err != nil {
 		return err
+	}
+	if !c.Stop {
+		p.tellTyping(ctx, it)
 	}
 	return p.typing(ctx, it, wire.Person{Type: omni.SenderUser, ID: a.Tenant.UserID, Name: a.Name}, c.Stop)
 }

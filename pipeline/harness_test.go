@@ -70,7 +70,13 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
-	shelf      *shelf   // if set, the carrier keeps templates
+	shelf        *shelf // if set, the carrier keeps templates
+	courtesies   courtesies
+	pace         carriers.Pace // of every sender
+	capabilities *omni.Capabilities
+	checks       []carriers.Check
+
+	shares     bool     // its webhook may be shared: see sharingCarrier
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -81,6 +87,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
+	if f.shares {
+		return &sharingCarrier{fakeCarrier{f}}, nil
+	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
 	}
@@ -113,13 +122,25 @@ type fakeCarrier struct{ f *fake }
 
 func (*fakeCarrier) Name() omni.CarrierName { return omni.CarrierTest }
 
-func (*fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
-	return omni.Capabilities{}, true
+// Capabilities are those that the test has given its channels, unless it gave some to the carrier.
+func (c *fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	if c.f.capabilities == nil {
+		return omni.Capabilities{}, false
+	}
+	return *c.f.capabilities, true
 }
 func (*fakeCarrier) Verify(carriers.WebhookRequest) error { return nil }
 
 func (*fakeCarrier) Parse(carriers.WebhookRequest) (carriers.Parsed, error) {
 	return carriers.Parsed{}, nil
+}
+
+func (c *fakeCarrier) Pace(omni.ChannelType, string) carriers.Pace {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	return c.f.pace
 }
 
 func (*fakeCarrier) Respond(carriers.Parsed) carriers.HTTPResponse { return carriers.HTTPResponse{} }

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"omniservice/carriers"
+	"omniservice/carriers/reroute"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/store"
@@ -23,8 +26,8 @@ const (
 
 // Accept makes a verified webhook durable, in the store or in the spool, and returns; the pipeline works on it at once, or
 // when the store is back. Parts of it that nothing follows from are kept aside. When it returns an error nothing may be
-// acknowledged.
-func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed) error {
+// acknowledged. elsewhere are the parts of it that Share found to be other environments'.
+func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed, elsewhere ...reroute.Destination) error {
 	raw := store.RawPayload{Method: r.Method, Query: rawQuery(r.URL), Body: r.Body, Header: map[string]string{}}
 	if ct := r.Header.Get("Content-Type"); ct != "" {
 		raw.Header["Content-Type"] = ct
@@ -36,6 +39,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 	if len(w.Records) > 0 {
 		w.Records[0].Raw = raw
 	}
+	w.Records = append(w.Records, forwards(base, elsewhere)...)
 	for _, ig := range parsed.Ignored {
 		rec := base
 		rec.ID = omni.NewID()
@@ -49,6 +53,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 		p.noteAside(ctx, s)
 	}
 	p.countWebhook(a.Record.Carrier, parsed)
+	p.taken(a)
 	return nil
 }
 
@@ -61,13 +66,13 @@ func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.
 	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
 }
 
-// conversations cuts a webhook's events into a record for each conversation, in order. A reaction has a record of its own,
-// because it may have to wait for its message, and nothing else has to wait with it.
+// conversations cuts a webhook's events into a record for each conversation, in order. What is about another message has a
+// record of its own, because it may have to wait for that, and nothing else has to wait with it.
 func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
 	var records []store.InboxRecord
 	byKey := map[string]int{}
 	for _, e := range events {
-		alone := e.Kind == omni.EventReaction
+		alone := e.Kind == omni.EventReaction || e.Kind == omni.EventEdit || e.Kind == omni.EventDelete
 		i, ok := byKey[e.Contact()]
 		if !ok || alone {
 			i = len(records)
@@ -170,6 +175,9 @@ type outcome struct {
 func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	if p.finished.has(r.ID) {
 		return outcome{id: r.ID, done: true}
+	}
+	if r.RerouteID != "" {
+		return p.forward(ctx, r)
 	}
 	err := p.processEvents(ctx, &r)
 	log := p.log.With("carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)
@@ -316,6 +324,9 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 	}
 	switch e.Kind {
 	case omni.EventMessage:
+		if e.Direction == omni.Outbound {
+			return p.echo(ctx, r, e)
+		}
 		if e.Fragment != nil {
 			return p.fragment(ctx, r, e)
 		}
@@ -328,6 +339,12 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.template(ctx, r, e)
 	case omni.EventPreference:
 		return p.preference(ctx, r, e)
+	case omni.EventEdit, omni.EventDelete:
+		return p.edited(ctx, r, e)
+	case omni.EventSystem:
+		return p.system(ctx, r, e)
+	case omni.EventAccount, omni.EventError:
+		return p.accountEvent(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}
@@ -371,7 +388,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	in := incoming{
 		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
 		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
-		payload: payloadOf(e, text),
+		payload: payloadOf(e, text), metadata: e.Metadata,
 	}
 	contact, identity, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -391,16 +408,44 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 }
 
 func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
-	if e.Unsupported != "" && len(e.Media) == 0 {
-		pl := omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
-		if text != "" {
-			pl.Text = &omni.TextMessage{Body: text}
-		}
+	var pl omni.MessagePayload
+	switch {
+	case e.Unsupported != "" && len(e.Media) == 0:
+		pl = omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
+	case len(e.Media) > 0 || e.Location == nil && len(e.Contacts) == 0:
+		pl = omni.NewPayload(text, e.Media)
+		pl.ButtonPayload = e.ButtonPayload
 		return pl
+	case e.Location != nil:
+		pl = omni.MessagePayload{Type: omni.PayloadLocation, Location: e.Location}
+		text = cmp.Or(text, placeText(*e.Location))
+	default:
+		pl = omni.MessagePayload{Type: omni.PayloadContacts, Contacts: e.Contacts}
+		text = cmp.Or(text, cardsText(e.Contacts))
 	}
-	pl := omni.NewPayload(text, e.Media)
-	pl.ButtonPayload = e.ButtonPayload
+	if text != "" {
+		pl.Text = &omni.TextMessage{Body: text}
+	}
 	return pl
+}
+
+// placeText names a place: for lists, for search, and for whoever cannot show a map.
+func placeText(l omni.Location) string {
+	named := omni.CleanName(strings.Trim(l.Name+", "+l.Address, ", "))
+	return cmp.Or(named, fmt.Sprintf("%.6f, %.6f", l.Latitude, l.Longitude))
+}
+
+// cardsText has a line for each contact that was passed on.
+func cardsText(cards []omni.ContactCard) string {
+	lines := make([]string, 0, len(cards))
+	for _, c := range cards {
+		line := c.Name
+		if ways := slices.Concat(c.Phones, c.Emails); len(ways) > 0 {
+			line += ": " + strings.Join(ways, ", ")
+		}
+		lines = append(lines, omni.CleanName(line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // incoming is an inbound message before it is stored, from a carrier or from the widget.
@@ -417,6 +462,8 @@ type incoming struct {
 	replyTo          string
 	segments         int
 	payload          omni.MessagePayload
+	metadata         omni.Metadata
+	echo             bool // written on our side, with another program
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -465,8 +512,12 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		From:      omni.Identity{ChannelType: in.channelType, Address: in.address, Name: in.name},
 		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
 		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
-		ReplyTo: p.replyTarget(ctx, in), WorkflowSteps: steps.steps,
+		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
+	}
+	if in.echo {
+		m.Direction, m.Channel.SenderType, m.From, m.To = omni.Outbound, omni.SenderUser, m.To, m.From
+		m.Status, m.StatusAt = omni.StatusSent, in.receivedAt
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
@@ -486,7 +537,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 			return store.Appended{}, err
 		}
 	}
-	if res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
+	if !in.echo && res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
 		// Also if it had been stored before: whoever stored it may have ended then.
 		res.Interaction, err = p.wake(ctx, res.Interaction, contactWrote)
 	}
@@ -549,7 +600,11 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 	case store.OpenCreated:
 		p.publish(ctx, home, wire.InteractionCreated, wire.NewInteraction(res.Interaction))
 	case store.OpenReopened:
-		p.announceReopened(ctx, ch, res.Interaction, "", "contact wrote again")
+		reason := "contact wrote again"
+		if res.Message.Direction == omni.Outbound {
+			reason = "written with another program"
+		}
+		p.announceReopened(ctx, ch, res.Interaction, "", reason)
 	case store.OpenFound:
 	}
 	p.publish(ctx, home, wire.MessageCreated, wire.NewMessage(res.Message))

@@ -97,6 +97,12 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	if err := p.mayStillSend(ctx, ch, m); err != nil {
 		return p.ended(ctx, it, err)
 	}
+	if m, err = p.replying(ctx, ch, m); err != nil {
+		return err
+	}
+	if at, now := p.turn(a, m); !now {
+		return p.putOff(ctx, it, at)
+	}
 	done, err := p.breaker(a.Record.ID).Allow()
 	if err != nil {
 		return p.again(ctx, it, a.Record.ID, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 10*time.Second)
@@ -133,6 +139,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 		p.o.Metrics.Send(a.Record.Carrier, reason, took)
 	}
 
+	p.answered(a, failure)
 	ctx = context.WithoutCancel(ctx) // the outcome is stored whatever happens to us
 	switch {
 	case failure == nil:
@@ -143,6 +150,24 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	default:
 		return p.ended(ctx, it, failure)
 	}
+}
+
+// replying names the message that m answers by the carrier's id, where the carrier shows such a thing and knows that message.
+func (p *Pipeline) replying(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) (omni.ServiceMessage, error) {
+	if m.ReplyTo == "" || !ch.Capabilities.ReplyTo {
+		return m, nil
+	}
+	to, err := p.store.Message(ctx, m.Tenant, m.ReplyTo)
+	if errors.Is(err, omni.ErrNotFound) || err == nil && known(to) == "" {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("message that %s answers: %w", m.ID, err)
+	}
+	publish := *m.Publish
+	publish.ReplyTo = to.CarrierMessageID
+	m.Publish = &publish
+	return m, nil
 }
 
 // sendInfo is what is logged of a send.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -254,17 +253,10 @@ func richPayload(able omni.Capabilities, c wire.SendPayload) (omni.MessagePayloa
 		if !able.ContactCards {
 			return pl, omni.Problemf(omni.ErrUnsupported, "this channel carries no contacts; write them as text")
 		}
-		var lines []string
 		for _, w := range c.Contacts {
-			card := omni.ContactCard(w)
-			pl.Contacts = append(pl.Contacts, card)
-			line := "[contact] " + card.Name
-			if len(card.Phones) > 0 {
-				line += " " + card.Phones[0]
-			}
-			lines = append(lines, line)
+			pl.Contacts = append(pl.Contacts, omni.ContactCard(w))
 		}
-		pl.Type, pl.Text = omni.PayloadContacts, &omni.TextMessage{Body: strings.Join(lines, "\n")}
+		pl.Type, pl.Text = omni.PayloadContacts, &omni.TextMessage{Body: cardsText(pl.Contacts)}
 	}
 	return pl, beneath("payload.", pl.Validate())
 }
@@ -275,21 +267,6 @@ func interactiveOf(w wire.Interactive) omni.InteractiveMessage {
 		m.Choices = append(m.Choices, omni.InteractiveChoice(c))
 	}
 	return m
-}
-
-// placeText names a place: by its name and address, or where it has none by its coordinates.
-func placeText(l omni.Location) string {
-	var parts []string
-	for _, s := range []string{l.Name, l.Address} {
-		if s = strings.TrimSpace(s); s != "" {
-			parts = append(parts, s)
-		}
-	}
-	if len(parts) == 0 {
-		number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-		return "geo:" + number(l.Latitude) + "," + number(l.Longitude)
-	}
-	return strings.Join(parts, ", ")
 }
 
 // checkInteractive says what is longer than its reader's program shows. These are WhatsApp's limits: no other carrier here has

@@ -41,21 +41,22 @@ type Metrics struct {
 
 // Options sets a pipeline up. The zero value works for tests.
 type Options struct {
-	Node      string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
-	PublicURL string                      // scheme and host that carriers reach us under, without a slash at the end
-	Spool     *spool.Spool                // takes webhooks while the store is away; nil: they are refused then
-	KeepIn    string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
-	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
-	Media     Media                       // keeps files; nil leaves them with the carrier: they stay pending
-	MediaHTTP *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
-	APIBase   map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
-	Now       func() time.Time            // nil means time.Now
-	Log       *slog.Logger                // nil means no log
-	Metrics   Metrics
-	Workers   int           // for each of inbox, outbox and files; 0 means 16
-	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
-	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
-	Templates time.Duration // how often carriers are asked for their templates, give or take a tenth; 0 means an hour
+	Node        string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
+	PublicURL   string                      // scheme and host that carriers reach us under, without a slash at the end
+	Spool       *spool.Spool                // takes webhooks while the store is away; nil: they are refused then
+	KeepIn      string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
+	HTTP        *http.Client                // for carriers; nil means http.DefaultClient
+	Media       Media                       // keeps files; nil leaves them with the carrier: they stay pending
+	RerouteHTTP *http.Client                // for other environments that share a webhook; nil means one that calls public addresses only, within 5 s
+	MediaHTTP   *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
+	APIBase     map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
+	Now         func() time.Time            // nil means time.Now
+	Log         *slog.Logger                // nil means no log
+	Metrics     Metrics
+	Workers     int           // for each of inbox, outbox and files; 0 means 16
+	LeaseTTL    time.Duration // 0 means 15 s; renewed at a third of it
+	Poll        time.Duration // how often leftovers are looked for; 0 means 5 s
+	Templates   time.Duration // how often carriers are asked for their templates, give or take a tenth; 0 means an hour
 
 	// Elsewhere is told that there is work for workers whose lease another node has, or Freed: the other nodes should
 	// call KickWorker with it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other
@@ -90,10 +91,16 @@ type Pipeline struct {
 	unsure    unsure
 	finished  finished
 	stuck     stuck
+	paces     paces
+	healths   healths
+	rerouter  rerouter
 	templates templateSyncs
-	inbox     []*worker
-	outbox    []*worker
-	media     []*worker
+
+	courtesies courtesies
+
+	inbox  []*worker
+	outbox []*worker
+	media  []*worker
 
 	fetching chan struct{} // one for each file that is being fetched
 
@@ -133,6 +140,9 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	if o.MediaHTTP == nil {
 		o.MediaHTTP = httpout.New(httpout.Options{Timeout: FetchTimeout, MaxBody: MaxFile})
 	}
+	if o.RerouteHTTP == nil {
+		o.RerouteHTTP = httpout.New(httpout.Options{Timeout: forwardTimeout})
+	}
 	p := &Pipeline{
 		store: st, reg: reg, keys: keys, pub: pub, o: o, now: o.Now, log: o.Log,
 		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
@@ -149,6 +159,9 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
 	p.templates.init()
+	p.healths.init()
+	p.courtesies.init()
+	p.rerouter.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))
@@ -160,6 +173,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 // Run works on inbox, outbox and files until ctx ends. What is under way then is finished, and leases are given back.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer p.o.MediaHTTP.CloseIdleConnections()
+	defer p.o.RerouteHTTP.CloseIdleConnections()
 	leasing, end := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
 	keeping.Go(func() { p.keepLeases(leasing) })
@@ -179,7 +193,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })
 	g.Go(func() error { return p.keepTemplates(ctx) })
+	g.Go(func() error { return p.keepHealth(ctx) })
+	g.Go(func() error { return p.doCourtesies(ctx) })
+	g.Go(func() error { return p.keepCapabilities(ctx) })
 	err := g.Wait()
+	p.rerouter.under.Wait()
 	end()
 	keeping.Wait()
 	return err

@@ -565,7 +565,7 @@ func TestRichMessages(t *testing.T) {
 	flow := wire.SendPayload{Text: "Tell us", Interactive: &wire.Interactive{Type: omni.InteractiveFlow, Button: "Fill in", Flow: []byte(`{"flow_id":"1"}`)}}
 	link := wire.SendPayload{Text: "See", Interactive: &wire.Interactive{Type: omni.InteractiveURL, Button: "Open", URL: "https://example.test"}}
 	for text, pl := range map[string]wire.SendPayload{
-		"geo:-1.25,36": place, "Clinic, Kenyatta Ave": named, "[contact] Juma +254722000111\n[contact] Amina": cards,
+		"-1.250000, 36.000000": place, "Clinic, Kenyatta Ave": named, "Juma: +254722000111\nAmina": cards,
 		"When?": buttons("Now", "Later"), "Which?": list("Menu", wire.Choice{ID: "1", Title: "One", Description: "the first", Section: "All"}),
 		"Tell us": flow, "See": link,
 	} {

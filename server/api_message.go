@@ -64,6 +64,14 @@ type firstMessageInput struct {
 	}
 }
 
+type reactInput struct {
+	RecordInput
+
+	Body struct {
+		Emoji string `json:"emoji" maxLength:"64" doc:"Empty: takes away what one had put there"`
+	}
+}
+
 // sentOutput is a message that was taken: 201 the first time, 200 if it was there.
 type sentOutput struct {
 	Status int
@@ -103,6 +111,16 @@ func (s *Server) apiMessages() {
 			return nil, err
 		}
 		return &plain[wire.Message]{Body: views[0]}, nil
+	})
+	register(s, endpoint{
+		id: "message-react", method: http.MethodPost, path: "/api/v1/messages/{id}/react", tag: "messages",
+		summary: "Put an emoji on a message, where the channel shows such, or take it away", scope: map[string]string{"id": "message"}, sample: `{"emoji":"👍"}`,
+	}, func(ctx context.Context, p auth.Principal, in *reactInput) (*plain[wire.ReactionChange], error) {
+		change, err := s.d.Pipeline.React(ctx, actor(p), wire.ReactMessage{MessageID: in.ID, Emoji: in.Body.Emoji})
+		if err != nil {
+			return nil, err
+		}
+		return &plain[wire.ReactionChange]{Body: change}, nil
 	})
 	register(s, endpoint{
 		id: "message-get", method: http.MethodGet, path: "/api/v1/messages/{id}", tag: "messages",

@@ -76,6 +76,11 @@ func (s *system) ids(x tenant) map[string]string {
 		SchemaVersion: omni.CurrentSchema,
 	}
 	require.NoError(s.t, s.store.Templates().Create(ctx, org, template))
+	mapping := omni.RerouteMapping{
+		ID: omni.NewID(), Tenant: org, CarrierAccountID: account.ID, Mapper: omni.RerouteDefault, Environment: "staging",
+		URL: "https://staging.example/webhooks", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(s.t, s.store.RerouteMappings().Create(ctx, org, mapping))
 	_, rec := auth.NewAPIKey(s.clock.Now(), x.org.ID, "k", omni.RoleService, 0)
 	require.NoError(s.t, s.store.CreateAPIKey(ctx, org, rec))
 	m := s.visitorWrites(x, "hello from a visitor")
@@ -87,6 +92,7 @@ func (s *system) ids(x tenant) map[string]string {
 	return map[string]string{
 		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "label": label.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
 		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID, "template": template.ID,
+		"reroute-mapping": mapping.ID,
 	}
 }
 

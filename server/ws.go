@@ -29,6 +29,7 @@ func Commands() []Route {
 		agent(wire.CmdAuthRefresh, `{"token":"{token}"}`, nil),
 		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello"}}`, one),
 		agent(wire.CmdMessageRetry, `{"messageId":"{message}"}`, map[string]string{"messageId": "message"}),
+		agent(wire.CmdMessageReact, `{"messageId":"{message}","emoji":"👍"}`, map[string]string{"messageId": "message"}),
 		agent(wire.CmdMessageRead, `{"interactionId":"{interaction}","seq":1}`, one),
 		agent(wire.CmdTyping, ref, one),
 		agent(wire.CmdViewing, ref, one),
@@ -228,6 +229,8 @@ func (a agents) do(ctx context.Context, conn *hub.Conn, p auth.Principal, cmd wi
 			}
 			return wire.NewMessage(m), nil
 		})
+	case wire.CmdMessageReact:
+		return command(cmd, func(c wire.ReactMessage) (any, error) { return pipe.React(ctx, who, c) })
 	case wire.CmdMessageRead:
 		return command(cmd, func(c wire.ReadMessage) (any, error) { return struct{}{}, pipe.Read(ctx, who, c) })
 	case wire.CmdTyping:

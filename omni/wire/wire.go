@@ -5,6 +5,8 @@ package wire
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"omniservice/omni"
 )
@@ -17,6 +19,7 @@ const (
 	MessageCreated      = "message.created"      // data: Message
 	MessageStatus       = "message.status"       // data: StatusChange
 	MessageUpdated      = "message.updated"      // data: Message
+	MessageDeleted      = "message.deleted"      // data: MessageDeletion
 	MessageReaction     = "message.reaction"     // data: ReactionChange
 	MediaReady          = "media.ready"          // data: FileChange; a message.updated with the whole message follows
 	MediaFailed         = "media.failed"         // data: FileChange; the same
@@ -54,6 +57,7 @@ const (
 	CmdMessageSend          = "message.send"
 	CmdMessageRead          = "message.read"
 	CmdMessageRetry         = "message.retry"
+	CmdMessageReact         = "message.react"
 	CmdTyping               = "typing"
 	CmdViewing              = "viewing"
 	CmdPresenceSet          = "presence.set"
@@ -262,6 +266,12 @@ type RetryMessage struct {
 	MessageID string `json:"messageId"`
 }
 
+// ReactMessage is the data of message.react.
+type ReactMessage struct {
+	MessageID string `json:"messageId"`
+	Emoji     string `json:"emoji"` // "" takes away what one had put there
+}
+
 // ReadMessage is the data of message.read.
 type ReadMessage struct {
 	InteractionID string `json:"interactionId,omitempty"` // visitors leave it out
@@ -409,12 +419,12 @@ type Payload struct {
 	Type          omni.PayloadType `json:"type"`
 	Text          string           `json:"text,omitempty"`
 	Files         []File           `json:"files,omitempty"`
+	Location      *Location        `json:"location,omitempty"`
+	Contacts      []ContactCard    `json:"contacts,omitempty"`
 	ButtonPayload string           `json:"buttonPayload,omitempty"`
 	Unsupported   string           `json:"unsupported,omitempty"`
 	Template      *TemplateRef     `json:"template,omitempty"` // Text is what its reader sees
 	Interactive   *Interactive     `json:"interactive,omitempty"`
-	Location      *Location        `json:"location,omitempty"`
-	Contacts      []ContactCard    `json:"contacts,omitempty"`
 }
 
 // Message is a message as clients see it.
@@ -436,6 +446,9 @@ type Message struct {
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
 	At            omni.Millis      `json:"at"`                  // when the gateway got it
+	EditedAt      omni.Millis      `json:"editedAt,omitempty"`  // when its sender changed it
+	DeletedAt     omni.Millis      `json:"deletedAt,omitempty"` // when its sender took it back: of its payload there is the type alone then
+	Metadata      omni.Metadata    `json:"metadata,omitempty"`  // what the carrier told beside it: text from outside
 	Reactions     []Reaction       `json:"reactions,omitempty"` // oldest first; in what REST reads and in message.updated
 }
 
@@ -474,7 +487,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
 		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
 		Status: m.Status, StatusAt: m.StatusAt, Attempt: m.Attempts(), Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
-		At: m.ReceivedAt,
+		At: m.ReceivedAt, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Metadata: maps.Clone(m.Metadata),
 		Payload: Payload{
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
 			ButtonPayload: m.Payload.ButtonPayload, Unsupported: m.Payload.Unsupported,
@@ -482,6 +495,10 @@ func NewMessage(m omni.ServiceMessage) Message {
 	}
 	if v.StatusAt == v.At {
 		v.StatusAt = 0
+	}
+	if m.DeletedAt > 0 {
+		v.Payload, v.Metadata = Payload{Type: m.Payload.Type}, nil
+		return v
 	}
 	v.Payload.addRich(m.Payload)
 	for _, f := range m.Payload.Files() {
@@ -504,12 +521,13 @@ func (v *Payload) addRich(p omni.MessagePayload) {
 			v.Interactive.Choices = append(v.Interactive.Choices, Choice(c))
 		}
 	}
-	if p.Location != nil {
-		l := Location(*p.Location)
-		v.Location = &l
+	if l := p.Location; l != nil {
+		v.Location = &Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: omni.CleanName(l.Name), Address: omni.CleanName(l.Address)}
 	}
 	for _, c := range p.Contacts {
-		v.Contacts = append(v.Contacts, ContactCard(c))
+		v.Contacts = append(v.Contacts, ContactCard{
+			Name: omni.CleanName(c.Name), Phones: slices.Clone(c.Phones), Emails: slices.Clone(c.Emails), Organisation: omni.CleanName(c.Organisation),
+		})
 	}
 }
 
@@ -548,6 +566,13 @@ type StatusChange struct {
 	Reason        omni.Reason `json:"reason,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`
 	ErrorText     string      `json:"errorText,omitempty"`
+}
+
+// MessageDeletion is the data of message.deleted: its sender took it back. It keeps its place in the conversation.
+type MessageDeletion struct {
+	MessageID     string      `json:"messageId"`
+	InteractionID string      `json:"interactionId"`
+	At            omni.Millis `json:"at"`
 }
 
 // ReactionChange is the data of message.reaction. Who knows a later reaction of the same sender to the message keeps it.

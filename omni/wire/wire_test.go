@@ -100,6 +100,11 @@ func fill(v reflect.Value, path string) {
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0), path)
+	case reflect.Map:
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value, path)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("key").Convert(v.Type().Key()), value)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
@@ -122,6 +127,7 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 	t.Parallel()
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
+	m.DeletedAt = 0
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	tests := map[string]struct {
@@ -130,7 +136,7 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 	}{
 		"message": {wire.NewMessage(m), []string{
 			"message.channel.channelType", "message.clientId", "message.direction", "message.errorCode", "message.id",
-			"message.interactionId", "message.payload.buttonPayload",
+			"message.interactionId", "message.metadata", "message.payload.buttonPayload",
 			"message.payload.contacts.emails", "message.payload.contacts.name", "message.payload.contacts.organisation", "message.payload.contacts.phones",
 			"message.payload.image.references.contentType", "message.payload.image.references.failure",
 			"message.payload.image.references.fileName", "message.payload.image.references.id",
@@ -172,11 +178,17 @@ func TestViewsFillEveryField(t *testing.T) {
 	t.Parallel()
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
-	m.Reason, m.StatusAt = omni.ReasonRejected, 8
+	m.Reason, m.StatusAt, m.DeletedAt = omni.ReasonRejected, 8, 0
 	m.StatusHistory = []omni.DeliveryStatus{{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}}}
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	message := wire.NewMessage(m)
+	gone := m
+	gone.DeletedAt = 9
+	require.Equal(t, wire.Payload{Type: m.Payload.Type}, wire.NewMessage(gone).Payload, "nothing of what was taken back")
+	require.EqualValues(t, 9, wire.NewMessage(gone).DeletedAt)
+	require.Empty(t, wire.NewMessage(gone).Metadata)
+	message.DeletedAt = 9
 	message.Reactions = wire.NewReactions([]omni.Reaction{{MessageID: m.ID}})[m.ID] // stored beside it
 	var r omni.Reaction
 	fill(reflect.ValueOf(&r).Elem(), "reaction")

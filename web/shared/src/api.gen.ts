@@ -177,6 +177,57 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody */
+        post: operations["carrier-account-check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an account works, by what came of its webhooks and messages, and by what the carrier says */
+        get: operations["carrier-account-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Mappings of a carrier account's shared webhook, by key */
+        get: operations["reroute-mapping-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/set-aside": {
         parameters: {
             query?: never;
@@ -715,6 +766,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{id}/react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Put an emoji on a message, where the channel shows such, or take it away */
+        post: operations["message-react"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages/{id}/retry": {
         parameters: {
             query?: never;
@@ -779,6 +847,58 @@ export interface paths {
         put?: never;
         /** Get a ticket for a socket */
         post: operations["realtime-ticket"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give another environment its part of a shared webhook */
+        post: operations["reroute-mapping-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a mapping; what still waits for its environment is set aside */
+        delete: operations["reroute-mapping-delete"];
+        options?: never;
+        head?: never;
+        /** Change a mapping */
+        patch: operations["reroute-mapping-update"];
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest attempts of this node to forward by a mapping, newest first */
+        get: operations["reroute-mapping-attempts"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1135,6 +1255,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        ChannelHealthBody: {
+            channelId: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         ChannelPatchBody: {
             disabled?: boolean;
             groupId?: string;
@@ -1152,6 +1278,17 @@ export interface components {
             liveChat?: components["schemas"]["LiveChatInput"];
             name: string;
         };
+        Check: {
+            detail: string;
+            name: string;
+            ok: boolean;
+        };
+        CheckBody: {
+            checks: components["schemas"]["Check"][];
+            /** @description Nothing was found wrong */
+            ok: boolean;
+        };
+        CheckInputBody: Record<string, never>;
         Choice: {
             description?: string;
             id: string;
@@ -1336,6 +1473,69 @@ export interface components {
             defaultFolderId?: string;
             strategy: string;
         };
+        HTTPResponse: {
+            /** Format: int64 */
+            at: number;
+            body: string;
+            /** Format: int64 */
+            durationMs: number;
+            environment: string;
+            error?: string;
+            /** Format: int64 */
+            status: number;
+            url: string;
+        };
+        HealthBody: {
+            channels: components["schemas"]["ChannelHealthBody"][];
+            /** @description The carrier's code for the last of them */
+            lastErrorCode?: string;
+            /** @description What was wrong with the last of them, such as bad_signature */
+            lastRefused?: string;
+            /** Format: int64 */
+            lastRefusedAt?: number;
+            /**
+             * Format: int64
+             * @description When the carrier last took a message
+             */
+            lastSentAt?: number;
+            /**
+             * Format: int64
+             * @description When a webhook of the carrier was last taken
+             */
+            lastWebhookAt?: number;
+            /**
+             * Format: int64
+             * @description Messages that the carrier refused one after another because of how the account is set up
+             */
+            misconfigured: number;
+            /** @description What the carrier says of the account, newest first */
+            notices: components["schemas"]["HealthNoticeBody"][];
+            /** @description Why, and what to do */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Webhooks that were not the carrier's
+             */
+            refused: number;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+            /**
+             * Format: int64
+             * @description Sends without an answer, one after another
+             */
+            unreachable: number;
+        };
+        HealthNoticeBody: {
+            /** @description The number or name that it is about; all of the account if left out */
+            address?: string;
+            /** Format: int64 */
+            at: number;
+            detail?: string;
+            /** @description The carrier's word */
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         IdentityBody: {
             address: string;
             channelType: string;
@@ -1510,6 +1710,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyHTTPResponse: {
+            items: components["schemas"]["HTTPResponse"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1522,6 +1727,11 @@ export interface components {
         };
         ListBodyPresence: {
             items: components["schemas"]["Presence"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyRerouteMappingBody: {
+            items: components["schemas"]["RerouteMappingBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1594,11 +1804,18 @@ export interface components {
             attempt?: number;
             channelType: string;
             clientId?: string;
+            /** Format: int64 */
+            deletedAt?: number;
             direction: string;
+            /** Format: int64 */
+            editedAt?: number;
             errorCode?: string;
             errorText?: string;
             id: string;
             interactionId: string;
+            metadata?: {
+                [key: string]: string;
+            };
             payload: components["schemas"]["Payload"];
             reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
@@ -1793,12 +2010,21 @@ export interface components {
             location: string;
             message: string;
         };
+        ReactInputBody: {
+            /** @description Empty: takes away what one had put there */
+            emoji: string;
+        };
         Reaction: {
             /** Format: int64 */
             at: number;
             emoji: string;
             senderId: string;
             senderType: string;
+        };
+        ReactionChange: {
+            interactionId: string;
+            messageId: string;
+            reaction: components["schemas"]["Reaction"];
         };
         ReadInputBody: {
             /** Format: int64 */
@@ -1818,6 +2044,40 @@ export interface components {
              * @description seq of the newest message that the sender has seen. If somebody else wrote after it the answer is a conflict, once: the same clientId again goes through
              */
             seenOffset?: number;
+        };
+        RerouteMappingBody: {
+            /** @description Whose webhook is shared */
+            carrierAccountId: string;
+            /** Format: int64 */
+            createdAt: number;
+            disabled: boolean;
+            /** @description A name for people */
+            environment: string;
+            id: string;
+            /** @description What the mapper has to find; empty for DEFAULT */
+            key: string;
+            /**
+             * @description What of a notification is looked at; tried in this order
+             * @enum {string}
+             */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            /** @description The other environment's webhook address; empty: it stays here */
+            url: string;
+            /** Format: int64 */
+            version: number;
+        };
+        RerouteMappingPatchBody: {
+            disabled?: boolean;
+            environment?: string;
+            url?: string;
+        };
+        RerouteMappingPostBody: {
+            carrierAccountId: string;
+            environment: string;
+            key?: string;
+            /** @enum {string} */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            url?: string;
         };
         RoutingBody: {
             defaultFolderId?: string;
@@ -1866,7 +2126,7 @@ export interface components {
             /** Format: int64 */
             expiresAt: number;
             /** @enum {string} */
-            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown";
+            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown" | "not_forwarded";
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
@@ -2536,6 +2796,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CheckInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyRerouteMappingBody"];
                 };
             };
             /** @description Error */
@@ -3992,6 +4353,41 @@ export interface operations {
             };
         };
     };
+    "message-react": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReactInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReactionChange"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     "message-retry": {
         parameters: {
             query?: never;
@@ -4173,6 +4569,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TicketBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-update": {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyHTTPResponse"];
                 };
             };
             /** @description Error */

@@ -71,22 +71,32 @@ export interface MediaFile {
   urlUntil?: number;
 }
 
-export interface Payload {
-  type: PayloadType;
-  text?: string;
-  files?: MediaFile[];
-  buttonPayload?: string;
-  unsupported?: string;
-  /** The template that the text was made of. */
-  template?: { templateId?: string; name: string; language: string };
-  location?: Location;
-}
-
-export interface Location {
+/** A place on Earth. The payload's text has its name and address too, or its coordinates. */
+export interface Place {
   latitude: number;
   longitude: number;
   name?: string;
   address?: string;
+}
+
+/** A contact that somebody passed on: text from outside. */
+export interface ContactCard {
+  name: string;
+  phones?: string[];
+  emails?: string[];
+  organisation?: string;
+}
+
+export interface Payload {
+  type: PayloadType;
+  text?: string;
+  files?: MediaFile[];
+  location?: Place;
+  contacts?: ContactCard[];
+  buttonPayload?: string;
+  unsupported?: string;
+  /** The template that the text was made of. */
+  template?: { templateId?: string; name: string; language: string };
 }
 
 /** What fills one place of a template. */
@@ -97,7 +107,7 @@ export interface TemplateParameter {
   text?: string;
   /** Of a file: https, the carrier fetches it. */
   url?: string;
-  location?: Location;
+  location?: Place;
 }
 
 export interface TemplateComponent {
