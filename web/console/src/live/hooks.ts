@@ -66,6 +66,8 @@ export function useTemplates(accountId: string) {
     queryKey: keys.templatesOf(accountId),
     queryFn: ({ signal }) => api.templates(accountId, signal),
     staleTime: 60_000,
+    // Those of a new account are still on their way, and the first are not announced.
+    refetchInterval: (query) => query.state.data?.length === 0 && 5000,
   });
 }
 
