@@ -17,6 +17,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"omniservice/carriers"
+	"omniservice/carriers/bandwidth"
+	"omniservice/carriers/inteliquent"
+	"omniservice/carriers/messagebird"
+	"omniservice/carriers/pubnub"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -145,7 +149,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, twilio.New(), whatsapp.New())
+	return carriers.NewRegistry(a.test, twilio.New(), whatsapp.New(), bandwidth.New(), inteliquent.New(), messagebird.New(), pubnub.New())
 }
 
 func (a *App) assemble() error {

@@ -57,14 +57,14 @@ type Config struct {
 // ReadSecrets fills in what comes from the environment or from files only.
 func (c *Config) ReadSecrets(getenv func(string) string) error {
 	var errs [3]error
-	c.SecretKey, errs[0] = readSecret(getenv, "OMNI_SECRET_KEY")
-	c.MongoURI, errs[1] = readSecret(getenv, "OMNI_MONGO_URI")
-	c.RedisURL, errs[2] = readSecret(getenv, "OMNI_REDIS_URL")
+	c.SecretKey, errs[0] = ReadSecret(getenv, "OMNI_SECRET_KEY")
+	c.MongoURI, errs[1] = ReadSecret(getenv, "OMNI_MONGO_URI")
+	c.RedisURL, errs[2] = ReadSecret(getenv, "OMNI_REDIS_URL")
 	return errors.Join(errs[:]...)
 }
 
-// readSecret reads a variable, or the file that the variable with _FILE behind its name names.
-func readSecret(getenv func(string) string, name string) (omni.Secret, error) {
+// ReadSecret reads a variable, or the file that the variable with _FILE behind its name names.
+func ReadSecret(getenv func(string) string, name string) (omni.Secret, error) {
 	value, file := getenv(name), getenv(name+"_FILE")
 	switch {
 	case value != "" && file != "":

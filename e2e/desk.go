@@ -26,11 +26,18 @@ type Desk struct {
 	Channel string
 }
 
-// NewDesk sets a desk up in Alpha.
-func NewDesk(t testing.TB, s *System) *Desk {
+// NewTeam sets a desk up in Alpha that has no account at any carrier.
+func NewTeam(t testing.TB, s *System) *Desk {
 	t.Helper()
 	d := &Desk{System: s, Ana: s.Alpha.Agent(t, "Ana", omni.RoleAgent), Ben: s.Alpha.Agent(t, "Ben", omni.RoleAgent)}
 	d.Group = s.Alpha.Group(t, "Support", d.Ana, d.Ben)
+	return d
+}
+
+// NewDesk sets a desk up in Alpha.
+func NewDesk(t testing.TB, s *System) *Desk {
+	t.Helper()
+	d := NewTeam(t, s)
 	d.Account = s.Alpha.TwilioAccount(t, "Twilio")
 	d.Channel = d.Account.Channel(t, omni.ChannelSMS, Number, d.Group)
 	return d

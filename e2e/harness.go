@@ -58,6 +58,10 @@ type Options struct {
 	Limits server.Limits                 // on callers of its API; not of processes
 	Shared *http.Client                  // calls environments that share a webhook; not of processes
 	Apart  bool                          // the store is no node's own, so that each can be stopped and started again; not of processes
+
+	Doubles   map[omni.CarrierName]string // where further carriers are played: scheme and host of their API
+	RetryBase time.Duration               // first wait after a failed send; 0 means 1 s; not of processes
+	At        time.Time                   // what its clock shows when it starts; zero means now; not of processes
 }
 
 // System is a running gateway with the doubles around it.
@@ -90,8 +94,20 @@ func (s *System) level() string {
 	return "info"
 }
 
+// apiBases says where carriers' APIs are, as the configuration has it.
+func (s *System) apiBases() []string {
+	all := []string{"Twilio=" + s.Twilio.URL}
+	for name, base := range s.opts.Doubles {
+		all = append(all, string(name)+"="+base) // of two the later counts
+	}
+	return all
+}
+
 // Advance moves the clock of a system that runs inside the test.
 func (s *System) Advance(d time.Duration) { s.clock.Add(int64(d)) }
+
+// SetClock sets the clock of a system that runs inside the test.
+func (s *System) SetClock(at time.Time) { s.clock.Store(int64(time.Until(at))) }
 
 // HTTP is a client with enough idle connections for a load; it follows no redirects.
 func (s *System) HTTP() *http.Client { return s.http }
@@ -140,7 +156,7 @@ func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.D
 	t.Helper()
 	cfg := app.Config{
 		Addr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", PublicURL: s.PublicURL, DataDir: s.DataDir, LogLevel: s.level(),
-		DrainTime: s.opts.DrainTime, CarrierAPIBase: []string{"Twilio=" + s.Twilio.URL}, RedisURL: omni.NewSecret(s.opts.RedisURL),
+		DrainTime: s.opts.DrainTime, CarrierAPIBase: s.apiBases(), RedisURL: omni.NewSecret(s.opts.RedisURL),
 	}
 	clock := s
 	if s.first != nil {
@@ -151,7 +167,7 @@ func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.D
 		LogTo: s.Log, Store: s.store, Limits: s.opts.Limits,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
 		Around: around, Spool: s.opts.Spool, Bus: s.opts.Bus, Hub: s.opts.Hub,
-		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease, RerouteHTTP: s.opts.Shared},
+		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease, RetryBase: s.opts.RetryBase, RerouteHTTP: s.opts.Shared},
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))
@@ -222,6 +238,9 @@ func prepare(t testing.TB, o Options) *System {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, st.Close()) })
 		s.store = st
+	}
+	if !o.At.IsZero() {
+		s.SetClock(o.At)
 	}
 	alpha, beta := tpl.alpha, tpl.beta
 	alpha.sys, beta.sys = s, s
@@ -367,7 +386,7 @@ func (s *System) Launch(t testing.TB) time.Duration {
 		name, args = "taskset", append([]string{"-c", s.opts.Pin, binary}, args...)
 	}
 	cmd := exec.Command(name, args...) //nolint:noctx // it lives until it is killed
-	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE=Twilio="+s.Twilio.URL, "OMNI_REDIS_URL="+s.opts.RedisURL)
+	cmd.Env = append(os.Environ(), "OMNI_CARRIER_API_BASE="+strings.Join(s.apiBases(), ","), "OMNI_REDIS_URL="+s.opts.RedisURL)
 	cmd.Stdout, cmd.Stderr = s.Log, s.Log
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	began := time.Now()

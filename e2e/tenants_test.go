@@ -44,6 +44,12 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 	n["reroute-mapping"] = made(o.Call(t, http.MethodPost, "/api/v1/reroute-mappings", map[string]any{
 		"carrierAccountId": acc.ID, "mapper": "WABA_ID", "key": "1", "environment": o.Name + "'s staging", "url": "https://staging.example/hook",
 	}))
+	keeper := o.TestAccount(t, o.Name+"'s templates")
+	n["template"] = made(o.Call(t, http.MethodPost, "/api/v1/templates", map[string]any{
+		"carrierAccountId": keeper.ID, "name": strings.ToLower(o.Name) + "_hello", "language": "en_US", "category": omni.TemplateUtility,
+		"components": []map[string]any{{"type": "BODY", "text": o.Name + " says hello"}},
+	}))
+	require.Equal(t, http.StatusOK, o.Call(t, http.MethodPost, "/api/v1/templates/sync", map[string]any{"carrierAccountId": keeper.ID}).Status)
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
 	client := agent.Connect(t)
 	acc.Receive(t, from, Number, o.Name+" hears from "+from)

@@ -1,5 +1,7 @@
 package omni
 
+import "strings"
+
 // ExternalID links a contact or identity to a record of another system. (Seed: ExternalId.)
 type ExternalID struct {
 	System   string `json:"system"             bson:"system"` // such as "salesforce"
@@ -67,6 +69,7 @@ type ContactIdentity struct {
 	Verified      bool            `json:"verified"              bson:"verified"`             // the channel vouches for the address; false for what a website visitor claims
 	OptedOutAt    Millis          `json:"optedOutAt,omitempty"  bson:"optedOutAt,omitempty"` // set while they do not want messages
 	OptOutBy      string          `json:"optOutBy,omitempty"    bson:"optOutBy,omitempty"`   // the word or code that set it
+	Marketing     *MarketingWord  `json:"marketing,omitempty"   bson:"marketing,omitempty"`  // what was last said about marketing messages; nil: nothing was
 	Aliases       []IdentityAlias `json:"aliases,omitempty"    bson:"aliases,omitempty"`     // other addresses that are the same as this one
 	ExternalIDs   []ExternalID    `json:"externalIds,omitempty" bson:"externalIds,omitempty"`
 	LastSeenAt    Millis          `json:"lastSeenAt,omitempty"  bson:"lastSeenAt,omitempty"`
@@ -88,6 +91,29 @@ func (i ContactIdentity) Validate() error {
 	}
 	bad.nest("schemaVersion", i.SchemaVersion.Validate())
 	return bad.err("contact identity")
+}
+
+// NoMarketing reports whether marketing messages are not wanted: these alone, or none at all.
+func (i ContactIdentity) NoMarketing() bool {
+	return i.OptedOutAt > 0 || i.Marketing != nil && i.Marketing.OptedOut
+}
+
+// Say notes a word about marketing messages, unless a newer one is there. changed tells whether it says something else than
+// the one before it.
+func (i *ContactIdentity) Say(u ConsentUpdate) (changed bool) {
+	if i.Marketing != nil && u.At < i.Marketing.At {
+		return false
+	}
+	changed = u.OptedOut != (i.Marketing != nil && i.Marketing.OptedOut)
+	i.Marketing = &MarketingWord{OptedOut: u.OptedOut, By: strings.TrimPrefix(u.By, MarketingBy), At: u.At}
+	return changed
+}
+
+// MarketingWord is what was said about marketing messages, which can be stopped while others are wanted.
+type MarketingWord struct {
+	OptedOut bool   `json:"optedOut" bson:"optedOut"`
+	By       string `json:"by"       bson:"by"` // the word or code that said it
+	At       Millis `json:"at"       bson:"at"`
 }
 
 // MaxAliases is how many aliases an identity can have.
@@ -132,9 +158,15 @@ type ConsentUpdate struct {
 	ChannelType ChannelType `json:"channelType" bson:"channelType"` // a family
 	Address     string      `json:"address"     bson:"address"`
 	OptedOut    bool        `json:"optedOut"    bson:"optedOut"`
-	By          string      `json:"by"          bson:"by"` // the word they wrote, the carrier's code, or the user who did it
+	By          string      `json:"by"          bson:"by"` // the word they wrote, the carrier's code, or the user who did it; after MarketingBy if it is about marketing messages alone
 	At          Millis      `json:"at"          bson:"at"`
 }
+
+// MarketingBy begins ConsentUpdate.By of a word about marketing messages alone.
+const MarketingBy = "marketing: "
+
+// Marketing reports whether the word is about marketing messages alone.
+func (c ConsentUpdate) Marketing() bool { return strings.HasPrefix(c.By, MarketingBy) }
 
 // Validate reports what is wrong as ErrInvalid.
 func (c ConsentUpdate) Validate() error {

@@ -140,7 +140,11 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	if err := p.maySend(ch, it, id, c); err != nil {
+	payload, err := p.payload(ctx, a.Tenant, ch, id, c.Payload)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
+	if err := p.maySend(ctx, ch, it, id, payload); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
 	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
@@ -166,7 +170,7 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 		ContactID: id.ContactID,
 		From:      omni.Identity{ChannelType: ch.ChannelType, Address: ch.Address, Name: a.Name},
 		To:        omni.Identity{ChannelType: ch.ChannelType, Address: id.Address, Name: id.Name},
-		Payload:   omni.TextPayload(c.Payload.Text), ClientID: c.ClientID, ReplyTo: c.ReplyTo,
+		Payload:   payload, ClientID: c.ClientID, ReplyTo: c.ReplyTo,
 		Status: omni.StatusQueued, StatusAt: now, ReceivedAt: now, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
 		Publish: &omni.PublishChannel{
 			DigitalChannelID: ch.ID, ChannelType: ch.ChannelType, Sender: ch.Address,
@@ -176,7 +180,7 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if ch.ChannelType == omni.ChannelLiveChat {
 		m.Status = omni.StatusSent // stored is sent: the visitor's socket or next visit brings it
 	}
-	if ch.Capabilities.Segmented {
+	if ch.Capabilities.Segmented && payload.Type == omni.PayloadText {
 		if n, err := omni.CountSegments(c.Payload.Text); err == nil {
 			m.Segments = n.Segments
 		}
@@ -203,7 +207,7 @@ func checkSend(c wire.SendMessage) error {
 	switch {
 	case !omni.ValidID(c.ClientID):
 		return fieldProblem("clientId", "must be a UUID in lower case, made by the sender and kept for retries")
-	case strings.TrimSpace(c.Payload.Text) == "":
+	case strings.TrimSpace(c.Payload.Text) == "" && !rich(c.Payload):
 		return fieldProblem("payload.text", "must not be empty")
 	case !utf8.ValidString(c.Payload.Text) || strings.ContainsRune(c.Payload.Text, 0):
 		return fieldProblem("payload.text", "must be UTF-8 without NUL")
@@ -213,6 +217,9 @@ func checkSend(c wire.SendMessage) error {
 		return fieldProblem("replyTo", "must be the id of a message")
 	case c.SeenOffset < 0:
 		return fieldProblem("seenOffset", "must be the seq of a message")
+	}
+	if rich(c.Payload) {
+		return checkRich(c.Payload)
 	}
 	return nil
 }
@@ -236,7 +243,8 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 		if id, err = p.store.Identity(ctx, a.Tenant, it.IdentityID); err != nil {
 			return it, ch, id, how, fmt.Errorf("identity of interaction %s: %w", it.ID, err)
 		}
-		return it, ch, id, how, nil
+		ch, err = p.addressed(ctx, ch, it)
+		return it, ch, id, how, err
 	}
 	if c.ChannelID == "" || c.To == "" {
 		return it, ch, id, how, fieldProblem("interactionId", "or channelId and to are required")
@@ -259,6 +267,10 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 	}
 	if ch.ChannelType == omni.ChannelLiveChat {
 		return it, ch, id, how, fieldProblem("channelId", "is a LiveChat channel: the visitor writes first")
+	}
+	if _, pattern := omni.AddressPattern(ch.ChannelType, ch.Address); pattern {
+		return it, ch, id, how, fieldProblem("channelId", "stands for many channels, and which is the contact's is known only when they have written: "+
+			"answer in their conversation")
 	}
 	org, err := p.organisation(ctx, a.Tenant)
 	if err != nil {
@@ -307,17 +319,27 @@ func NormaliseAddress(family omni.ChannelType, s, country string) (string, error
 	return phonenumbers.Format(num, phonenumbers.E164), nil
 }
 
-// maySend says why a text must not go out by a channel now.
-func (p *Pipeline) maySend(ch omni.DigitalChannel, it omni.Interaction, id omni.ContactIdentity, c wire.SendMessage) error {
+// maySend says why a message must not go out by a channel now. A template may at any time, if it is one that may be sent to
+// that identity; its length is its carrier's business.
+func (p *Pipeline) maySend(ctx context.Context, ch omni.DigitalChannel, it omni.Interaction, id omni.ContactIdentity, pl omni.MessagePayload) error {
 	limit := ch.Capabilities.MaxTextLength
+	open := pl.Type == omni.PayloadTemplate
+	if open {
+		limit = 0
+	} else {
+		var err error
+		if open, err = p.windowOpen(ctx, ch, it); err != nil {
+			return err
+		}
+	}
 	switch {
 	case ch.Disabled:
 		return omni.Problemf(omni.ErrConflict, "the channel %q is switched off", ch.Name)
 	case id.OptedOutAt > 0:
 		return omni.Problemf(omni.ErrOptedOut, "the recipient has opted out; they have to write START before they can be messaged again")
-	case !ch.Capabilities.WindowOpen(it.LastInboundAt, p.millis()):
+	case !open:
 		return omni.Problemf(omni.ErrWindowClosed, "free text may be sent for %d hours after the contact wrote; send a template instead", ch.Capabilities.WindowHours)
-	case limit > 0 && len(utf16.Encode([]rune(c.Payload.Text))) > limit:
+	case limit > 0 && len(utf16.Encode([]rune(pl.TextBody()))) > limit:
 		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d characters on this channel", limit))
 	}
 	return nil

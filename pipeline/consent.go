@@ -2,11 +2,13 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
+	"omniservice/store"
 )
 
 // The words of the North American carriers' rules, as a whole message, in any case.
@@ -52,7 +54,33 @@ func (p *Pipeline) setConsent(ctx context.Context, t omni.Tenant, ch omni.Digita
 	}
 	home := p.homeTopic(ctx, omni.Interaction{Tenant: t, GroupID: ch.GroupID})
 	p.publish(ctx, home, wire.ConsentChanged, wire.ConsentChange{
-		ContactID: id.ContactID, ChannelType: id.ChannelType, Address: id.Address, OptedOut: optedOut, By: by,
+		ContactID: id.ContactID, ChannelType: id.ChannelType, Address: id.Address, OptedOut: optedOut,
+		Marketing: strings.HasPrefix(by, omni.MarketingBy), By: strings.TrimPrefix(by, omni.MarketingBy),
 	})
 	return nil
+}
+
+// preference records that a person has stopped marketing messages, or wants them again. Of one whom we do not know there is
+// nothing to record: the carrier will say so again when we write to them.
+func (p *Pipeline) preference(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+	stop := e.Status == "stop"
+	if !stop && e.Status != "resume" && e.Status != "signup" {
+		return p.unknown(ctx, r, e)
+	}
+	ch, ok, err := p.channelOf(ctx, r, e)
+	if err != nil || !ok {
+		return err
+	}
+	id, err := p.store.IdentityByAddress(ctx, r.Tenant, ch.ChannelType, e.From)
+	if errors.Is(err, omni.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("identity of a preference: %w", err)
+	}
+	at := e.OccurredAt
+	if at <= 0 {
+		at = r.ReceivedAt
+	}
+	return p.setConsent(ctx, r.Tenant, ch, id, stop, omni.MarketingBy+string(e.Status), at, nil)
 }

@@ -77,6 +77,7 @@ type fake struct {
 	checks       []carriers.Check
 
 	shares     bool     // its webhook may be shared: see sharingCarrier
+	shelf      *shelf   // if set, the carrier keeps templates
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -95,6 +96,9 @@ func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error
 	}
 	if f.lookup != nil {
 		return &askedCarrier{fakeCarrier{f}}, nil
+	}
+	if f.shelf != nil {
+		return &templateCarrier{fakeCarrier{f}, f.shelf}, nil
 	}
 	return &fakeCarrier{f}, nil
 }

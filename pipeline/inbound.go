@@ -341,6 +341,10 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.system(ctx, r, e)
 	case omni.EventAccount, omni.EventError:
 		return p.accountEvent(ctx, r, e)
+	case omni.EventTemplate:
+		return p.template(ctx, r, e)
+	case omni.EventPreference:
+		return p.preference(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}
@@ -423,12 +427,6 @@ func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
 		pl.Text = &omni.TextMessage{Body: text}
 	}
 	return pl
-}
-
-// placeText names a place: for lists, for search, and for whoever cannot show a map.
-func placeText(l omni.Location) string {
-	named := omni.CleanName(strings.Trim(l.Name+", "+l.Address, ", "))
-	return cmp.Or(named, fmt.Sprintf("%.6f, %.6f", l.Latitude, l.Longitude))
 }
 
 // cardsText has a line for each contact that was passed on.

@@ -94,7 +94,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	if it.SendingAt > 0 {
 		return p.settle(ctx, it, a)
 	}
-	if err := p.mayStillSend(ctx, m); err != nil {
+	if err := p.mayStillSend(ctx, ch, m); err != nil {
 		return p.ended(ctx, it, err)
 	}
 	if m, err = p.replying(ctx, ch, m); err != nil {
@@ -189,13 +189,19 @@ func (p *Pipeline) notSendable(ctx context.Context, it store.OutboxItem, err err
 }
 
 // mayStillSend looks again at what may have changed while the message waited.
-func (p *Pipeline) mayStillSend(ctx context.Context, m omni.ServiceMessage) *carriers.SendError {
+func (p *Pipeline) mayStillSend(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) *carriers.SendError {
 	if p.millis() > max(m.CreatedAt, m.StatusAt).Add(maxSendFor) { // StatusAt: when it was queued, perhaps again
 		return &carriers.SendError{Reason: omni.ReasonUnreachable, Code: "expired"}
 	}
 	id, err := p.store.Identity(ctx, m.Tenant, m.Publish.Target.IdentityID)
 	if err == nil && id.OptedOutAt > 0 {
 		return &carriers.SendError{Reason: omni.ReasonOptedOut}
+	}
+	if !p.stillOpen(ctx, ch, m) {
+		return &carriers.SendError{Reason: omni.ReasonWindowClosed}
+	}
+	if err == nil {
+		return p.templateRefused(ctx, ch, id, m)
 	}
 	return nil // an identity that cannot be read now was checked when the message was taken
 }

@@ -56,6 +56,7 @@ type Options struct {
 	Workers     int           // for each of inbox, outbox and files; 0 means 16
 	LeaseTTL    time.Duration // 0 means 15 s; renewed at a third of it
 	Poll        time.Duration // how often leftovers are looked for; 0 means 5 s
+	Templates   time.Duration // how often carriers are asked for their templates, give or take a tenth; 0 means an hour
 
 	// Elsewhere is told that there is work for workers whose lease another node has, or Freed: the other nodes should
 	// call KickWorker with it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other
@@ -81,18 +82,19 @@ type Pipeline struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	caches   caches
-	kept     kept
-	outage   outage
-	leases   leases
-	members  members
-	order    order
-	unsure   unsure
-	finished finished
-	stuck    stuck
-	paces    paces
-	healths  healths
-	rerouter rerouter
+	caches    caches
+	kept      kept
+	outage    outage
+	leases    leases
+	members   members
+	order     order
+	unsure    unsure
+	finished  finished
+	stuck     stuck
+	paces     paces
+	healths   healths
+	rerouter  rerouter
+	templates templateSyncs
 
 	courtesies courtesies
 
@@ -104,6 +106,8 @@ type Pipeline struct {
 
 	breakersMu sync.Mutex
 	breakers   map[string]*breaker
+
+	catchUps catchUps
 }
 
 // New makes a pipeline.
@@ -129,6 +133,9 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	if o.Poll <= 0 {
 		o.Poll = 5 * time.Second
 	}
+	if o.Templates <= 0 {
+		o.Templates = time.Hour
+	}
 	if o.RetryBase <= 0 {
 		o.RetryBase = time.Second
 	}
@@ -143,6 +150,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
 	}
 	p.caches.init(o.Now)
+	p.catchUps.init()
 	if err := p.kept.init(o.KeepIn, keys); err != nil {
 		p.log.Warn("start without kept accounts", "err", err)
 	}
@@ -156,6 +164,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.healths.init()
 	p.courtesies.init()
 	p.rerouter.init()
+	p.templates.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))
@@ -181,6 +190,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return p.sweep(ctx) })
+	g.Go(func() error { return p.keepCaughtUp(ctx) })
 	g.Go(func() error { return p.keepChanges(ctx) })
 	g.Go(func() error { return p.wakeSnoozed(ctx) })
 	g.Go(func() error { return p.drainSpool(ctx) })
@@ -189,6 +199,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.keepHealth(ctx) })
 	g.Go(func() error { return p.doCourtesies(ctx) })
 	g.Go(func() error { return p.keepCapabilities(ctx) })
+	g.Go(func() error { return p.keepTemplates(ctx) })
 	err := g.Wait()
 	p.rerouter.under.Wait()
 	end()

@@ -40,8 +40,13 @@ func (p *Pipeline) Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omn
 	if err != nil {
 		return m, fmt.Errorf("identity of message %s: %w", m.ID, err)
 	}
-	if err := p.maySend(ch, it, id, wire.SendMessage{Payload: wire.SendPayload{Text: m.Payload.TextBody()}}); err != nil {
+	if err := p.maySend(ctx, ch, it, id, m.Payload); err != nil {
 		return m, err
+	}
+	if m.Payload.Template != nil {
+		if err := p.maySendTemplate(ctx, a.Tenant, ch, id, *m.Payload.Template); err != nil {
+			return m, err
+		}
 	}
 	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
 	after, err := p.store.Requeue(ctx, a.Tenant, m.ID, p.sendStatus(m, omni.StatusQueued, nil, ""))

@@ -22,7 +22,7 @@ func TestPlacesAndContactsArriveAsSuch(t *testing.T) {
 		}, omni.PayloadLocation, "Office, Kimathi Street"},
 		"a place without a name": {func(e *omni.CarrierChannelEvent) {
 			e.Location = &omni.Location{Latitude: -1.2921, Longitude: 36.8219}
-		}, omni.PayloadLocation, "-1.292100, 36.821900"},
+		}, omni.PayloadLocation, "geo:-1.2921,36.8219"},
 		"a place in the carrier's words": {func(e *omni.CarrierChannelEvent) {
 			e.Text, e.Location = "here I am", &omni.Location{Latitude: 1, Longitude: 2}
 		}, omni.PayloadLocation, "here I am"},

@@ -20,6 +20,9 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if c.ReplyTo != "" {
 		return omni.ServiceMessage{}, false, fieldProblem("replyTo", "is not for visitors")
 	}
+	if rich(c.Payload) {
+		return omni.ServiceMessage{}, false, fieldProblem("payload", "must be text")
+	}
 	t := omni.Org(v.OrganisationID)
 	ch, err := p.visitorChannel(ctx, v)
 	if err != nil {

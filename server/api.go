@@ -88,6 +88,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiReroute()
 	s.apiLabels()
 	s.apiCarrierAccounts()
+	s.apiTemplates()
 	s.apiChannels()
 	s.apiKeys()
 	s.apiContacts()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -127,6 +128,12 @@ type setAsideInput struct {
 	PageInput
 }
 
+type catchUpInput struct {
+	RecordInput
+
+	Body *struct{} `required:"false"`
+}
+
 type replayInput struct {
 	RecordID string    `path:"recordId" maxLength:"100"`
 	Body     *struct{} `required:"false"`
@@ -203,6 +210,19 @@ func (s *Server) apiCarrierAccounts() {
 		summary: "Change an account; a new credential leaves the one before it valid for webhooks for a while",
 		scope:   map[string]string{"id": "carrier-account"}, sample: `{"name":"Changed"}`,
 	}, s.updateCarrierAccount)
+	register(s, endpoint{
+		id: "carrier-account-catch-up", method: http.MethodPost, path: "/api/v1/carrier-accounts/{id}/catch-up", tag: "carrier-accounts",
+		status: http.StatusAccepted, summary: "Ask the carrier for what came in while its webhooks did not arrive, for the open conversations, in the background",
+		scope: map[string]string{"id": "carrier-account"},
+	}, func(ctx context.Context, p auth.Principal, in *catchUpInput) (*noOutput, error) {
+		if _, err := s.carrierAccount(ctx, p, in.ID); err != nil {
+			return nil, err
+		}
+		if err := s.d.Pipeline.CatchUp(ctx, p.Tenant, in.ID); err != nil {
+			return nil, err
+		}
+		return nil, s.audit(ctx, p, "carrier-account.catch-up", in.ID, nil)
+	})
 	register(s, endpoint{
 		id: "carrier-account-health", method: http.MethodGet, path: "/api/v1/carrier-accounts/{id}/health", tag: "carrier-accounts",
 		summary: "How an account works, by what came of its webhooks and messages, and by what the carrier says",
@@ -314,6 +334,7 @@ func (s *Server) createCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, err
 	}
 	s.changed(ctx, p.Tenant, "carrier-account", a.ID)
+	s.d.Pipeline.RefreshTemplates(p.Tenant, a.ID)
 	details := map[string]string{"carrier": string(a.Carrier), "credentials": strconv.Itoa(len(a.Credentials))}
 	return s.carrierAccountRecord(a), s.audit(ctx, p, "carrier-account.create", a.ID, details)
 }
@@ -331,6 +352,7 @@ func (s *Server) updateCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, preconditionFailed("carrier account")
 	}
 	set(&a.Name, in.Body.Name)
+	wasDisabled := a.Disabled
 	set(&a.Disabled, in.Body.Disabled)
 	keep := 24 * time.Hour
 	if in.Body.KeepPreviousSeconds != nil {
@@ -343,6 +365,12 @@ func (s *Server) updateCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, staleAs("carrier account", err)
 	}
 	s.changed(ctx, p.Tenant, "carrier-account", a.ID)
+	if wasDisabled && !a.Disabled {
+		if err := s.d.Pipeline.CatchUp(ctx, p.Tenant, a.ID); err != nil && !errors.Is(err, omni.ErrUnsupported) {
+			s.log.WarnContext(ctx, "catch up", "account_id", a.ID, "err", err)
+		}
+	}
+	s.d.Pipeline.RefreshTemplates(p.Tenant, a.ID)
 	out := s.carrierAccountRecord(a)
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Credentials)) {
 		if err := s.audit(ctx, p, "carrier-account.credential", a.ID, map[string]string{"name": name}); err != nil {

@@ -18,6 +18,7 @@ type IdentityBody struct {
 	Name        string           `json:"name,omitempty"`
 	Verified    bool             `json:"verified"`
 	OptedOutAt  omni.Millis      `json:"optedOutAt,omitempty"`
+	NoMarketing bool             `json:"noMarketing,omitempty" doc:"They do not want marketing messages"`
 	LastSeenAt  omni.Millis      `json:"lastSeenAt,omitempty"`
 }
 
@@ -42,7 +43,7 @@ func newContact(c omni.Contact, identities []omni.ContactIdentity) ContactBody {
 	for _, i := range identities {
 		b.Identities = append(b.Identities, IdentityBody{
 			ID: i.ID, ChannelType: i.ChannelType, Address: i.Address, Name: omni.CleanName(i.Name), Verified: i.Verified,
-			OptedOutAt: i.OptedOutAt, LastSeenAt: i.LastSeenAt,
+			OptedOutAt: i.OptedOutAt, NoMarketing: i.NoMarketing(), LastSeenAt: i.LastSeenAt,
 		})
 	}
 	return b

@@ -34,7 +34,11 @@ type MessageBody struct {
 }
 
 type payloadInput struct {
-	Text string `json:"text" maxLength:"65536"`
+	Text        string             `json:"text,omitempty" maxLength:"65536" doc:"Beside interactive what stands above it; beside template, location and contacts empty"`
+	Template    *wire.SendTemplate `json:"template,omitempty" doc:"An approved template of the channel's account: may be sent at any time"`
+	Interactive *wire.Interactive  `json:"interactive,omitempty" doc:"Where the channel's capabilities name its type"`
+	Location    *wire.Location     `json:"location,omitempty" doc:"Where the channel's capabilities have it"`
+	Contacts    []wire.ContactCard `json:"contacts,omitempty" maxItems:"50" nullable:"false" doc:"Where the channel's capabilities have contactCards"`
 }
 
 type replyInput struct {

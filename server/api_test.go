@@ -75,6 +75,12 @@ func (s *system) ids(x tenant) map[string]string {
 		URL: "https://staging.example/webhooks", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
 	}
 	require.NoError(s.t, s.store.RerouteMappings().Create(ctx, org, mapping))
+	template := omni.MessageTemplate{
+		ID: omni.NewID(), Tenant: org, CarrierAccountID: account.ID, Name: "hello", Language: "en_US", Category: omni.TemplateUtility,
+		Status: omni.TemplateApproved, Quality: omni.QualityUnknown, Components: `[{"type":"BODY","text":"Hello!"}]`, SyncedAt: now, Version: 1, CreatedAt: now,
+		SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(s.t, s.store.Templates().Create(ctx, org, template))
 	_, rec := auth.NewAPIKey(s.clock.Now(), x.org.ID, "k", omni.RoleService, 0)
 	require.NoError(s.t, s.store.CreateAPIKey(ctx, org, rec))
 	m := s.visitorWrites(x, "hello from a visitor")
@@ -85,7 +91,7 @@ func (s *system) ids(x tenant) map[string]string {
 	require.NoError(s.t, s.store.PutAside(ctx, aside))
 	return map[string]string{
 		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "label": label.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
-		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID, "reroute-mapping": mapping.ID,
+		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID, "reroute-mapping": mapping.ID, "template": template.ID,
 	}
 }
 
@@ -145,7 +151,7 @@ func TestSec_A1_TenantsAreApart(t *testing.T) {
 		require.Equal(t, "not_found", got.code(t))
 	}
 	// Lists of B hold nothing of A.
-	for _, list := range []string{"users", "groups", "folders", "carrier-accounts", "channels", "api-keys", "contacts", "interactions", "audit"} {
+	for _, list := range []string{"users", "groups", "folders", "carrier-accounts", "templates", "channels", "api-keys", "contacts", "interactions", "audit"} {
 		got := s.call(http.MethodGet, "/api/v1/"+list, s.b.adminToken, nil)
 		require.Equal(t, http.StatusOK, got.StatusCode, got.body)
 		for noun, id := range ids {

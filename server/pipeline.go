@@ -27,6 +27,7 @@ type Pipeline interface {
 	Share(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest) (own []byte, elsewhere []reroute.Destination, err error)
 	Attempts(mappingID string) []reroute.HTTPResponse
 	Kick()
+	CatchUp(ctx context.Context, t omni.Tenant, accountID string) error
 
 	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)
 	Topics(ctx context.Context, a Actor) ([]string, error)
@@ -49,6 +50,10 @@ type Pipeline interface {
 	Notes(ctx context.Context, a Actor, interactionID string, p store.Page) (store.List[omni.Note], error)
 	SaveDraft(ctx context.Context, a Actor, c wire.SaveDraft) (omni.Draft, error)
 	Drafts(ctx context.Context, a Actor, interactionID string) ([]omni.Draft, error)
+	SyncTemplates(ctx context.Context, t omni.Tenant, accountID string) (pipeline.TemplateSync, error)
+	RefreshTemplates(t omni.Tenant, accountID string)
+	CreateTemplate(ctx context.Context, a Actor, t omni.MessageTemplate) (omni.MessageTemplate, error)
+	DeleteTemplate(ctx context.Context, a Actor, id string) error
 
 	VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
 	VisitorRead(ctx context.Context, v omni.Visitor, c wire.ReadMessage) error

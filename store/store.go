@@ -175,6 +175,7 @@ type Contacts interface {
 	UpdateContact(ctx context.Context, t omni.Tenant, c omni.Contact) (omni.Contact, error)
 	Contacts(ctx context.Context, t omni.Tenant, p Page) (List[omni.Contact], error) // newest first
 	// SetConsent records u and makes it the identity's state, unless a newer one is there. changed tells whether the state did.
+	// A word about marketing alone (ConsentUpdate.Marketing) changes the identity's Marketing, unless that is newer, and nothing else.
 	// An address without an identity is omni.ErrNotFound, and nothing is recorded.
 	SetConsent(ctx context.Context, u omni.ConsentUpdate) (i omni.ContactIdentity, changed bool, err error)
 }

@@ -2,7 +2,7 @@
 // can be tried without an account, and tests go through real HTTP both ways.
 //
 // What is particular to a provider is its Player, in the provider's own package: words, signatures, answers. What all have in
-// common is here: what was sent, what goes wrong, and what comes back.
+// common is the Double: what was sent, what goes wrong, and what comes back.
 package simulate
 
 import (
@@ -28,8 +28,8 @@ type Player interface {
 	// Inbound makes the signed webhook that brings what a customer did. What the provider cannot bring is omni.ErrInvalid.
 	Inbound(a carriers.Account, webhookURL string, in Inbound, now time.Time) (*http.Request, error)
 
-	// Report makes the signed webhook that tells what became of a message. A status that the provider does not report is
-	// omni.ErrInvalid.
+	// Report makes the signed webhook that tells what became of a message, to an address that is s.Callback where there is
+	// one. A status that the provider does not report is omni.ErrInvalid.
 	Report(a carriers.Account, webhookURL string, s Sent, r Report, now time.Time) (*http.Request, error)
 
 	// API serves the provider's HTTP API: it checks the credentials of a, reads what is sent, gives it to d, and answers as the
@@ -53,10 +53,11 @@ type Desk interface {
 	Now() time.Time
 }
 
-// Verdict is how a request is answered.
+// Verdict is how a request is answered. A 500 without a code gets none from the Player either: whoever reads it cannot know
+// whether the message was taken.
 type Verdict struct {
 	Status     int    // HTTP; 0: taken
-	Code       string // the provider's error code; "" where it has none for that status
+	Code       string // the provider's error code; "" means the one that it has for that status, if it has one
 	RetryAfter int    // seconds, for its header; 0: none
 }
 
@@ -91,6 +92,7 @@ type Inbound struct {
 	From, To    string           // E.164 for numbers
 	Text        string
 	Files       []string // ids of files that the Desk has
+	FileTypes   []string // the content type of each of Files; a Double fills them in
 	Base        string   // scheme and host of the double's API, for addresses of files
 	ReplyTo     string   // the provider's id of the message that is answered
 	Reaction    string   // with ReplyTo: an emoji that is put there

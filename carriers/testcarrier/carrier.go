@@ -143,7 +143,7 @@ func (*Carrier) Capabilities(family omni.ChannelType) (omni.Capabilities, bool) 
 		return omni.Capabilities{
 			MaxTextLength: 4096,
 			MediaTypes:    []string{"image/*", "audio/*", "video/*", "application/pdf", "text/plain"}, MaxMediaBytes: 16 << 20, MaxMediaCount: 1,
-			Captions: true, WindowHours: 24, DeliveryStatus: true, ReadStatus: true, ReplyTo: true,
+			Captions: true, Templates: true, WindowHours: 24, DeliveryStatus: true, ReadStatus: true, ReplyTo: true,
 		}, true
 	default:
 		return omni.Capabilities{}, false

@@ -6,6 +6,8 @@
 // What is sent is kept in memory for a while, for each recipient, where a simulator shows it (Provider.Outbox). The
 // account's Behaviour says what becomes of it; statuses come back through carriers.Options.Deliver.
 //
+// Every account has two message templates, and takes more: they are approved at once, and forgotten with the program.
+//
 // # In
 //
 // A webhook is a POST of JSON, signed with the account's secret:

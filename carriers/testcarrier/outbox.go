@@ -39,10 +39,13 @@ type account struct {
 	results  map[string]carriers.SendResult // by our id, for Lookup
 	resultOf []string                       // ids in results, oldest first
 	forgot   bool                           // some were dropped
+
+	templates     []omni.MessageTemplate
+	madeTemplates int
 }
 
 func newAccount() *account {
-	return &account{recipients: map[string][]*Delivery{}, results: map[string]carriers.SendResult{}}
+	return &account{recipients: map[string][]*Delivery{}, results: map[string]carriers.SendResult{}, templates: builtIn()}
 }
 
 func (a *account) add(d *Delivery, result carriers.SendResult) {

@@ -204,8 +204,8 @@ func form(ref omni.MediaReference, file io.Reader) (body io.Reader, kind string,
 
 // isMediaID reports whether s is an id of a file: it stands in a path.
 func isMediaID(s string) bool {
-	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_'
+	return s != "" && len(s) <= 255 && s[0] != '.' && !strings.Contains(s, "..") && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '.'
 	})
 }
 

@@ -23,31 +23,31 @@ type Message struct {
 	Timestamp        stamp               `json:"timestamp"`
 	Type             text                `json:"type"`
 	GroupID          text                `json:"group_id"`
-	Context          *Context            `json:"context"`
+	Context          *messageContext     `json:"context"`
 	Referral         json.RawMessage     `json:"referral"`
 	Identity         json.RawMessage     `json:"identity"`
-	Errors           List[Error]         `json:"errors"`
+	Errors           List[reported]      `json:"errors"`
 	Text             *TextContent        `json:"text"`
-	Image            *MediaContent       `json:"image"`
-	Video            *MediaContent       `json:"video"`
-	Audio            *MediaContent       `json:"audio"`
-	Voice            *MediaContent       `json:"voice"` // an older word for a voice note
-	Document         *MediaContent       `json:"document"`
-	Sticker          *MediaContent       `json:"sticker"`
-	Location         *LocationContent    `json:"location"`
-	Contacts         List[Card]          `json:"contacts"`
-	Interactive      *InteractiveContent `json:"interactive"`
-	Button           *ButtonContent      `json:"button"`
+	Image            *mediaContent       `json:"image"`
+	Video            *mediaContent       `json:"video"`
+	Audio            *mediaContent       `json:"audio"`
+	Voice            *mediaContent       `json:"voice"` // an older word for a voice note
+	Document         *mediaContent       `json:"document"`
+	Sticker          *mediaContent       `json:"sticker"`
+	Location         *locationContent    `json:"location"`
+	Contacts         List[card]          `json:"contacts"`
+	Interactive      *interactiveContent `json:"interactive"`
+	Button           *buttonContent      `json:"button"`
 	Reaction         *Reaction           `json:"reaction"`
-	Order            *OrderContent       `json:"order"`
-	System           *SystemContent      `json:"system"`
-	Unsupported      *UnsupportedContent `json:"unsupported"`
-	Edit             *EditContent        `json:"edit"`
-	Revoke           *RevokeContent      `json:"revoke"`
+	Order            *orderContent       `json:"order"`
+	System           *systemContent      `json:"system"`
+	Unsupported      *unsupportedContent `json:"unsupported"`
+	Edit             *editContent        `json:"edit"`
+	Revoke           *revokeContent      `json:"revoke"`
 }
 
-// Context is what a message answers, or that it was passed on.
-type Context struct {
+// messageContext is what a message answers, or that it was passed on.
+type messageContext struct {
 	From                text            `json:"from"`
 	ID                  string          `json:"id"`
 	Forwarded           flag            `json:"forwarded"`
@@ -60,8 +60,8 @@ type TextContent struct {
 	Body text `json:"body"`
 }
 
-// MediaContent is a file.
-type MediaContent struct {
+// mediaContent is a file.
+type mediaContent struct {
 	ID       text `json:"id"`
 	MimeType text `json:"mime_type"`
 	SHA256   text `json:"sha256"` // in Base64
@@ -72,8 +72,8 @@ type MediaContent struct {
 	Animated flag `json:"animated"`
 }
 
-// LocationContent is a place.
-type LocationContent struct {
+// locationContent is a place.
+type locationContent struct {
 	Latitude  *float64 `json:"latitude"`
 	Longitude *float64 `json:"longitude"`
 	Name      text     `json:"name"`
@@ -81,8 +81,8 @@ type LocationContent struct {
 	URL       text     `json:"url"`
 }
 
-// Card is a contact that is passed on.
-type Card struct {
+// card is a contact that is passed on.
+type card struct {
 	Name struct {
 		FormattedName text `json:"formatted_name"`
 		FirstName     text `json:"first_name"`
@@ -100,30 +100,30 @@ type Card struct {
 	} `json:"org"`
 }
 
-// InteractiveContent is what was chosen in an interactive message of ours.
-type InteractiveContent struct {
+// interactiveContent is what was chosen in an interactive message of ours.
+type interactiveContent struct {
 	Type        text       `json:"type"`
-	ButtonReply *Choice    `json:"button_reply"`
-	ListReply   *Choice    `json:"list_reply"`
-	FlowReply   *FlowReply `json:"nfm_reply"`
+	ButtonReply *choice    `json:"button_reply"`
+	ListReply   *choice    `json:"list_reply"`
+	FlowReply   *flowReply `json:"nfm_reply"`
 }
 
-// Choice is a button or a row that was pressed.
-type Choice struct {
+// choice is a button or a row that was pressed.
+type choice struct {
 	ID          text `json:"id"`
 	Title       text `json:"title"`
 	Description text `json:"description"`
 }
 
-// FlowReply is a form that was filled in.
-type FlowReply struct {
+// flowReply is a form that was filled in.
+type flowReply struct {
 	Name         text `json:"name"`
 	Body         text `json:"body"`
 	ResponseJSON text `json:"response_json"` // JSON, mostly
 }
 
-// ButtonContent is a button of a template that was pressed.
-type ButtonContent struct {
+// buttonContent is a button of a template that was pressed.
+type buttonContent struct {
 	Text    text `json:"text"`
 	Payload text `json:"payload"`
 }
@@ -134,15 +134,15 @@ type Reaction struct {
 	Emoji     string `json:"emoji"`
 }
 
-// OrderContent is what was ordered from a catalogue.
-type OrderContent struct {
+// orderContent is what was ordered from a catalogue.
+type orderContent struct {
 	CatalogID    text            `json:"catalog_id"`
 	Text         text            `json:"text"`
 	ProductItems json.RawMessage `json:"product_items"`
 }
 
-// SystemContent is what WhatsApp says of a person: that their number changed.
-type SystemContent struct {
+// systemContent is what WhatsApp says of a person: that their number changed.
+type systemContent struct {
 	Body    text `json:"body"`
 	Type    text `json:"type"`
 	WaID    text `json:"wa_id"`     // the new one
@@ -150,19 +150,19 @@ type SystemContent struct {
 	UserID  text `json:"user_id"`   // the new one
 }
 
-// UnsupportedContent names a kind of message that Meta does not pass on.
-type UnsupportedContent struct {
+// unsupportedContent names a kind of message that Meta does not pass on.
+type unsupportedContent struct {
 	Type text `json:"type"`
 }
 
-// EditContent is a message that was changed.
-type EditContent struct {
+// editContent is a message that was changed.
+type editContent struct {
 	OriginalMessageID string   `json:"original_message_id"`
 	Message           *Message `json:"message"`
 }
 
-// RevokeContent is a message that was taken back.
-type RevokeContent struct {
+// revokeContent is a message that was taken back.
+type revokeContent struct {
 	OriginalMessageID string `json:"original_message_id"`
 }
 
@@ -204,7 +204,7 @@ func (b *batch) message(m Message, direction omni.Direction) error {
 	}
 	setReferral(&e.Metadata, m.Referral)
 	setJSON(&e.Metadata, "identity", m.Identity)
-	if failed := m.Errors.First(); failed != (Error{}) {
+	if failed := m.Errors.First(); failed != (reported{}) {
 		e.ErrorCode = string(codeOf(string(failed.Code)))
 		set(&e.Metadata, "errorDetails", failed.details())
 	}
@@ -348,7 +348,7 @@ func unsupported(e *omni.CarrierChannelEvent, m Message) {
 	e.Unsupported = kind
 }
 
-func file(e *omni.CarrierChannelEvent, f *MediaContent) bool {
+func file(e *omni.CarrierChannelEvent, f *mediaContent) bool {
 	if f == nil {
 		return false
 	}
@@ -376,7 +376,7 @@ func file(e *omni.CarrierChannelEvent, f *MediaContent) bool {
 	return true
 }
 
-func location(e *omni.CarrierChannelEvent, l *LocationContent) bool {
+func location(e *omni.CarrierChannelEvent, l *locationContent) bool {
 	if l == nil || l.Latitude == nil || l.Longitude == nil || math.Abs(*l.Latitude) > 90 || math.Abs(*l.Longitude) > 180 {
 		return false
 	}
@@ -397,7 +397,7 @@ const (
 	maxWays  = 20 // numbers of one, and addresses
 )
 
-func cards(e *omni.CarrierChannelEvent, all List[Card]) bool {
+func cards(e *omni.CarrierChannelEvent, all List[card]) bool {
 	var lines []string
 	for c := range all.Some(maxCards) {
 		name := omni.CleanName(string(c.Name.FormattedName))
@@ -445,19 +445,19 @@ func short(s string) string {
 	return s
 }
 
-func interactive(e *omni.CarrierChannelEvent, i *InteractiveContent) bool {
+func interactive(e *omni.CarrierChannelEvent, i *interactiveContent) bool {
 	if i == nil {
 		return false
 	}
-	choice := i.ButtonReply
-	if choice == nil {
-		choice = i.ListReply
+	chosen := i.ButtonReply
+	if chosen == nil {
+		chosen = i.ListReply
 	}
 	switch {
-	case choice != nil:
-		e.Text, e.ButtonPayload = omni.CleanText(string(choice.Title)), omni.CleanText(string(choice.ID))
-		set(&e.Metadata, "interactiveId", choice.ID)
-		set(&e.Metadata, "interactiveDescription", choice.Description)
+	case chosen != nil:
+		e.Text, e.ButtonPayload = omni.CleanText(string(chosen.Title)), omni.CleanText(string(chosen.ID))
+		set(&e.Metadata, "interactiveId", chosen.ID)
+		set(&e.Metadata, "interactiveDescription", chosen.Description)
 	case i.FlowReply != nil:
 		e.Text = omni.CleanText(string(i.FlowReply.Body))
 		set(&e.Metadata, "flowName", i.FlowReply.Name)
@@ -483,7 +483,7 @@ func response(m *omni.Metadata, filled text) {
 	set(m, "flowToken", object.Token)
 }
 
-func order(e *omni.CarrierChannelEvent, o *OrderContent) bool {
+func order(e *omni.CarrierChannelEvent, o *orderContent) bool {
 	if o == nil {
 		return false
 	}
@@ -503,7 +503,7 @@ func reaction(e *omni.CarrierChannelEvent, r *Reaction) bool {
 	return true
 }
 
-func system(e *omni.CarrierChannelEvent, s *SystemContent) bool {
+func system(e *omni.CarrierChannelEvent, s *systemContent) bool {
 	if s == nil {
 		return false
 	}
@@ -521,7 +521,7 @@ func system(e *omni.CarrierChannelEvent, s *SystemContent) bool {
 	return true
 }
 
-func edit(e *omni.CarrierChannelEvent, changed *EditContent) bool {
+func edit(e *omni.CarrierChannelEvent, changed *editContent) bool {
 	if changed == nil || changed.Message == nil || !about(e, omni.EventEdit, changed.OriginalMessageID) {
 		return false
 	}
@@ -529,7 +529,7 @@ func edit(e *omni.CarrierChannelEvent, changed *EditContent) bool {
 	if m.Text != nil {
 		e.Text = omni.CleanText(string(m.Text.Body))
 	}
-	for _, f := range []*MediaContent{m.Image, m.Video, m.Document} {
+	for _, f := range []*mediaContent{m.Image, m.Video, m.Document} {
 		if f != nil {
 			set(&e.Metadata, "caption", f.Caption)
 		}

@@ -14,6 +14,9 @@ import (
 	"omniservice/omni"
 )
 
+// product is what Meta calls WhatsApp in its calls.
+const product = "whatsapp"
+
 // Limits of what is sent, in UTF-16 code units. Source: the pages of each message type, read 2026-11-23.
 const (
 	maxText       = 4096
@@ -35,24 +38,24 @@ const (
 
 // OutboundPayload is a message as Meta takes it. (Seed: WhatsAppPayload.)
 type OutboundPayload struct {
-	MessagingProduct string          `json:"messaging_product"` // whatsapp
-	RecipientType    string          `json:"recipient_type"`    // individual
-	To               string          `json:"to,omitempty"`      // digits
-	Recipient        string          `json:"recipient,omitempty"`
-	Type             string          `json:"type"`
-	Context          *replyContext   `json:"context,omitempty"`
-	Text             *outText        `json:"text,omitempty"`
-	Image            *outFile        `json:"image,omitempty"`
-	Video            *outFile        `json:"video,omitempty"`
-	Audio            *outFile        `json:"audio,omitempty"`
-	Document         *outFile        `json:"document,omitempty"`
-	Sticker          *outFile        `json:"sticker,omitempty"`
-	Location         *outLocation    `json:"location,omitempty"`
-	Contacts         []outCard       `json:"contacts,omitempty"`
-	Reaction         *Reaction       `json:"reaction,omitempty"`
-	Interactive      *outInteractive `json:"interactive,omitempty"`
-	Template         *outTemplate    `json:"template,omitempty"`
-	CallbackData     string          `json:"biz_opaque_callback_data,omitempty"` // our id: it comes back with every status
+	MessagingProduct string           `json:"messaging_product"` // whatsapp
+	RecipientType    string           `json:"recipient_type"`    // individual
+	To               string           `json:"to,omitempty"`      // digits
+	Recipient        string           `json:"recipient,omitempty"`
+	Type             string           `json:"type"`
+	Context          *replyContext    `json:"context,omitempty"`
+	Text             *outText         `json:"text,omitempty"`
+	Image            *outFile         `json:"image,omitempty"`
+	Video            *outFile         `json:"video,omitempty"`
+	Audio            *outFile         `json:"audio,omitempty"`
+	Document         *outFile         `json:"document,omitempty"`
+	Sticker          *outFile         `json:"sticker,omitempty"`
+	Location         *outLocation     `json:"location,omitempty"`
+	Contacts         []outCard        `json:"contacts,omitempty"`
+	Reaction         *Reaction        `json:"reaction,omitempty"`
+	Interactive      *outInteractive  `json:"interactive,omitempty"`
+	Template         *MessageTemplate `json:"template,omitempty"`
+	CallbackData     string           `json:"biz_opaque_callback_data,omitempty"` // our id: it comes back with every status
 }
 
 type replyContext struct {
@@ -144,23 +147,6 @@ type outRow struct {
 	Description string `json:"description,omitempty"`
 }
 
-type outTemplate struct {
-	Name       string         `json:"name"`
-	Language   outLanguage    `json:"language"`
-	Components []outComponent `json:"components,omitempty"`
-}
-
-type outLanguage struct {
-	Code string `json:"code"`
-}
-
-type outComponent struct {
-	Type       string           `json:"type"`
-	SubType    string           `json:"sub_type,omitempty"`
-	Index      string           `json:"index,omitempty"`
-	Parameters []map[string]any `json:"parameters"`
-}
-
 // malformed refuses a message before it is sent.
 func malformed(format string, args ...any) error {
 	return &carriers.SendError{Reason: omni.ReasonMalformed, Err: fmt.Errorf(format, args...)}
@@ -174,7 +160,7 @@ func (c *Carrier) Send(ctx context.Context, m omni.ServiceMessage) (carriers.Sen
 	if m.Publish.ChannelType != omni.ChannelWhatsApp {
 		return carriers.SendResult{}, malformed("no channel of type %s here", m.Publish.ChannelType)
 	}
-	o := OutboundPayload{MessagingProduct: "whatsapp", RecipientType: "individual"}
+	o := OutboundPayload{MessagingProduct: product, RecipientType: "individual"}
 	if err := o.recipient(m.Publish.Target.Address); err != nil {
 		return carriers.SendResult{}, err
 	}
@@ -545,12 +531,12 @@ func (o *OutboundPayload) interactive(files *sending, m omni.InteractiveMessage,
 
 // template makes the components that fill a template's places. Those without any are left out.
 func (o *OutboundPayload) template(files *sending, m omni.TemplateMessage) error {
-	out := &outTemplate{Name: m.Name, Language: outLanguage{m.Language}}
+	out := &MessageTemplate{Name: m.Name, Language: TemplateLanguage{m.Language}}
 	for _, c := range m.Components {
 		if len(c.Parameters) == 0 {
 			continue
 		}
-		component := outComponent{Type: c.Type, SubType: c.SubType}
+		component := TemplateComponent{Type: c.Type, SubType: c.SubType}
 		if c.Type == "button" {
 			component.Index = strconv.Itoa(c.Index)
 		}

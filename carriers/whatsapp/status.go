@@ -18,8 +18,8 @@ type Status struct {
 	RecipientType         text            `json:"recipient_type"`
 	CallbackData          text            `json:"biz_opaque_callback_data"`
 	Conversation          *Conversation   `json:"conversation"`
-	Pricing               *Pricing        `json:"pricing"`
-	Errors                List[Error]     `json:"errors"`
+	Pricing               *pricing        `json:"pricing"`
+	Errors                List[reported]  `json:"errors"`
 	Type                  json.RawMessage `json:"type"`
 }
 
@@ -36,16 +36,16 @@ type Origin struct {
 	Type text `json:"type"`
 }
 
-// Pricing is what a message costs.
-type Pricing struct {
+// pricing is what a message costs.
+type pricing struct {
 	Billable     *flag `json:"billable"`
 	PricingModel text  `json:"pricing_model"`
 	Category     text  `json:"category"`
 	Type         text  `json:"type"`
 }
 
-// Error is one error of a webhook.
-type Error struct {
+// reported is one error of a webhook.
+type reported struct {
 	Code    text `json:"code"`
 	Title   text `json:"title"`
 	Message text `json:"message"`

@@ -56,8 +56,8 @@ type MessageValue struct {
 	Messages         List[Message]        `json:"messages"`
 	MessageEchoes    List[Message]        `json:"message_echoes"`
 	Statuses         List[Status]         `json:"statuses"`
-	Errors           List[Error]          `json:"errors"`
-	UserPreferences  List[UserPreference] `json:"user_preferences"`
+	Errors           List[reported]       `json:"errors"`
+	UserPreferences  List[userPreference] `json:"user_preferences"`
 }
 
 // Metadata names the number of ours that a value is about. (Seed: WhatsAppMetadata.)
@@ -80,8 +80,8 @@ type Profile struct {
 	Username text `json:"username"`
 }
 
-// UserPreference is whether a person wants marketing messages.
-type UserPreference struct {
+// userPreference is whether a person wants marketing messages.
+type userPreference struct {
 	WaID      text  `json:"wa_id"`
 	UserID    text  `json:"user_id"`
 	Detail    text  `json:"detail"`
@@ -148,9 +148,9 @@ func (v *MessageValue) read(raw []byte) {
 		case "statuses":
 			v.Statuses = listOf[Status](value)
 		case "errors":
-			v.Errors = listOf[Error](value)
+			v.Errors = listOf[reported](value)
 		case "user_preferences":
-			v.UserPreferences = listOf[UserPreference](value)
+			v.UserPreferences = listOf[userPreference](value)
 		}
 	}
 }
@@ -172,7 +172,7 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	entries, changes := 0, 0
 	for entry := range payload.Entry.All() {
 		if entries++; entries > maxChanges {
-			return carriers.Parsed{}, tooMany("entries", maxChanges)
+			return carriers.Parsed{}, tooMany("entries")
 		}
 		if c.config.wabaID != "" && string(entry.ID) != c.config.wabaID {
 			if err := b.ignore(carriers.UnknownEvent, string(entry.ID)); err != nil {
@@ -182,7 +182,7 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 		}
 		for change := range entry.Changes.All() {
 			if changes++; changes > maxChanges {
-				return carriers.Parsed{}, tooMany("changes", maxChanges)
+				return carriers.Parsed{}, tooMany("changes")
 			}
 			if err := b.change(entry, change); err != nil {
 				return carriers.Parsed{}, err
@@ -195,8 +195,8 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	return b.parsed, nil
 }
 
-func tooMany(what string, most int) error {
-	return carriers.Malformed(fmt.Errorf("more than %d %s", most, what))
+func tooMany(what string) error {
+	return carriers.Malformed(fmt.Errorf("more than %d %s", carriers.MaxEvents, what))
 }
 
 // Respond implements carriers.Carrier. Meta looks at the status alone.
@@ -230,7 +230,7 @@ type batch struct {
 
 func (b *batch) full() error {
 	if len(b.parsed.Events)+len(b.parsed.Ignored) >= carriers.MaxEvents {
-		return tooMany("events", carriers.MaxEvents)
+		return tooMany("events")
 	}
 	return nil
 }
@@ -335,7 +335,7 @@ func (b *batch) value(raw []byte) error {
 }
 
 // failure is an error of the account or the app, that no message is to blame for.
-func (b *batch) failure(failed Error) error {
+func (b *batch) failure(failed reported) error {
 	e := b.event(omni.EventError, omni.Inbound)
 	e.To, e.Field, e.Text = b.ours, b.field, omni.CleanText(string(failed.Title))
 	e.ErrorCode = string(codeOf(string(failed.Code)))
@@ -347,14 +347,14 @@ func (b *batch) failure(failed Error) error {
 	return b.add(e)
 }
 
-func (e Error) details() text {
+func (e reported) details() text {
 	if e.Data.Details != "" {
 		return e.Data.Details
 	}
 	return e.Details
 }
 
-func (b *batch) preference(p UserPreference) error {
+func (b *batch) preference(p userPreference) error {
 	e := b.event(omni.EventPreference, omni.Inbound)
 	e.From, e.To, e.Field = addressOf(p.WaID, p.UserID), b.ours, b.field
 	if e.From == "" {

@@ -28,7 +28,7 @@ type cli struct {
 	Restore     restoreCmd     `cmd:"" help:"Take the data from a backup. The gateway must not be running."`
 	Migrate     migrateCmd     `cmd:"" help:"Bring the store up to date, or make it. The gateway does so at its start too."`
 	Doctor      doctorCmd      `cmd:"" help:"Look at store, key, folders and settings, and say what is wrong and what to do. Exit code 1 if something is."`
-	Simulate    simulateCmd    `cmd:"" help:"Play a customer: post signed webhooks of the Test carrier to a running gateway."`
+	Simulate    simulateCmd    `cmd:"" help:"Play a carrier: post a customer's message to a running gateway, or serve the carrier's API on this machine."`
 	Openapi     openapiCmd     `cmd:"" help:"Print the OpenAPI document of the REST API."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running gateway whether it is ready; exit code 0 if it is."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { answer, becomes, bubble, by, open, panelOf, row, Stage, widgetThread } from "./people";
+import { answer, becomes, bubble, by, faultsByAxe, open, panelOf, row, Stage, widgetThread } from "./people";
 
 const stage = await Stage.open();
 
@@ -103,6 +103,39 @@ describe("at the desk", async () => {
     await by(ana.page, "composer").waitFor();
     expect(await by(ana.page, "composer").inputValue()).toBe("one more offer");
     await by(ana.page, "composer").fill("");
+  });
+
+  it("CO3 CO4 when the time for free text is over, has a template chosen, filled in and sent", async () => {
+    const from = "+15551230017";
+    await stage.program.inbound({ from, text: "When shall I come?", channelType: "WhatsApp" });
+    await open(ana.page, "+1 555 123 0017");
+    await by(ana.page, "window")
+      .filter({ hasText: /2[34] h \d+ min left/ })
+      .waitFor();
+    await stage.program.behave({ failCode: "window_closed", failRate: 1 });
+    await answer(ana.page, "On Monday");
+    await by(ana.page, "composer-window-over").waitFor();
+    await by(ana.page, "failed-reason").filter({ hasText: "The time for free text is over" }).waitFor();
+    await stage.program.behave({});
+
+    await by(ana.page, "choose-template").click();
+    await by(ana.page, "template-search").fill("expect you");
+    await by(ana.page, "template").click();
+    await by(ana.page, "template-send").click();
+    const [name, day] = [by(ana.page, "template-field").nth(0), by(ana.page, "template-field").nth(1)];
+    await becomes(() => name.evaluate((el) => el === document.activeElement), true);
+    await name.fill("Maria");
+    await day.fill("Monday at 10");
+    await by(ana.page, "template-preview").filter({ hasText: "Hello Maria, we expect you on Monday at 10." }).waitFor();
+    expect(await faultsByAxe(ana.page)).toEqual([]);
+    await by(ana.page, "template-send").click();
+    await by(ana.page, "message-template").filter({ hasText: "appointment_reminder" }).waitFor();
+    await becomes(
+      async () => (await stage.program.outbox(from)).at(-1),
+      "Your appointment\nHello Maria, we expect you on Monday at 10.\nReply to change it",
+    );
+    await stage.program.inbound({ from, text: "I will be there", channelType: "WhatsApp" });
+    await by(ana.page, "composer").waitFor();
   });
 
   it("tells a colleague who is writing, and shows what was sent", async () => {

@@ -22,9 +22,13 @@ func source(t *testing.T) doccheck.Source {
 	require.NoError(t, err)
 	carriers, err := doccheck.ReadSource(filepath.Join(root, "carriers"))
 	require.NoError(t, err)
-	maps.Copy(all.Models, carriers.Models)
-	maps.Copy(all.Lists, carriers.Lists)
-	maps.Copy(all.Valid, carriers.Valid)
+	whatsapp, err := doccheck.ReadSource(filepath.Join(root, "carriers", "whatsapp"))
+	require.NoError(t, err)
+	for _, s := range []doccheck.Source{carriers, whatsapp} {
+		maps.Copy(all.Models, s.Models)
+		maps.Copy(all.Lists, s.Lists)
+		maps.Copy(all.Valid, s.Valid)
+	}
 	return all
 }
 
@@ -32,7 +36,7 @@ func source(t *testing.T) doccheck.Source {
 func documents(t *testing.T) []doccheck.Model {
 	t.Helper()
 	var all []doccheck.Model
-	for _, name := range []string{"message", "channel", "contact", "workflow", "access", "desk"} {
+	for _, name := range []string{"message", "channel", "contact", "workflow", "access", "desk", "whatsapp"} {
 		models, err := doccheck.ReadDocument(filepath.Join(root, "docs", "models", name+"-models.md"))
 		require.NoError(t, err)
 		require.NotEmpty(t, models, name)
@@ -170,7 +174,7 @@ func TestEnumsAreComplete(t *testing.T) {
 		}
 		require.Equal(t, constants, s.Lists[m.Name], "%s: constants, and the variable that lists them", m.Name)
 	}
-	require.Equal(t, 28, enums)
+	require.Equal(t, 29, enums)
 }
 
 func TestDifferencesAreFound(t *testing.T) {

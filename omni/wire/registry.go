@@ -75,6 +75,7 @@ var Events = []EventSpec{
 	{Type: ConsentChanged, About: "A contact opted out or in", Data: ConsentChange{}},
 	{Type: SettingsChanged, About: "A setting changed: read it again", Data: SettingsChange{}},
 	{Type: SessionEnded, About: "The login ended", Data: SessionEnd{}, Visitors: SessionEnd{}},
+	{Type: TemplateStatus, About: "A message template is other than it was at its carrier: approved, paused, gone", Data: TemplateChange{}},
 	{Type: ChannelHealth, About: "A channel works, works badly, or does not", Data: HealthChange{}},
 	{Type: TypingEvent, About: "Somebody types, or has stopped", Data: Typing{}, Visitors: Typing{}, Passing: true},
 	{Type: ViewingEvent, About: "A user looks at an interaction, or no longer does", Data: Viewing{}, Passing: true},

@@ -37,6 +37,7 @@ const (
 	SettingsChanged     = "settings.changed"     // data: SettingsChange
 	SessionEnded        = "session.ended"        // data: SessionEnd
 	ChannelHealth       = "channel.health"       // data: HealthChange
+	TemplateStatus      = "template.status"      // data: TemplateChange
 )
 
 // Names of passing events.
@@ -182,9 +183,82 @@ type SendMessage struct {
 	SeenOffset int64 `json:"seenOffset,omitempty"`
 }
 
-// SendPayload is what to send.
+// SendPayload is what to send: a text, or one of the others. Visitors send text.
 type SendPayload struct {
-	Text string `json:"text"`
+	Text        string        `json:"text,omitempty"` // beside Interactive what stands above it; beside the others empty
+	Template    *SendTemplate `json:"template,omitempty"`
+	Interactive *Interactive  `json:"interactive,omitempty"`
+	Location    *Location     `json:"location,omitempty"`
+	Contacts    []ContactCard `json:"contacts,omitempty"`
+}
+
+// SendTemplate is an approved template of the channel's account, with what fills its places.
+type SendTemplate struct {
+	TemplateID string              `json:"templateId,omitempty"`
+	Name       string              `json:"name,omitempty"` // and language, instead of templateId
+	Language   string              `json:"language,omitempty"`
+	Components []TemplateComponent `json:"components,omitempty"` // parts without places are left out
+}
+
+// TemplateComponent fills the places of one part of a template.
+type TemplateComponent struct {
+	Type       string              `json:"type"`              // header, body or button
+	SubType    string              `json:"subType,omitempty"` // button: quick_reply, url, copy_code, flow, catalog or mpm
+	Index      int                 `json:"index,omitempty"`   // button: its place, from 0
+	Parameters []TemplateParameter `json:"parameters"`        // numbered places in order, named ones in any
+}
+
+// TemplateParameter fills one place.
+type TemplateParameter struct {
+	Type     string          `json:"type"`           // text, payload, coupon_code, image, video, document, location, currency, date_time or action
+	Name     string          `json:"name,omitempty"` // of a named place
+	Text     string          `json:"text,omitempty"` // text, payload or coupon_code
+	URL      string          `json:"url,omitempty"`  // image, video or document: https, the carrier fetches it
+	FileName string          `json:"fileName,omitempty"`
+	Location *Location       `json:"location,omitempty"`
+	Value    json.RawMessage `json:"value,omitempty"` // currency, date_time and action, as the carrier describes them
+}
+
+// Interactive is what can be pressed, chosen or filled in.
+type Interactive struct {
+	Type    omni.InteractiveType `json:"type"`
+	Header  string               `json:"header,omitempty"`
+	Footer  string               `json:"footer,omitempty"`
+	Choices []Choice             `json:"choices,omitempty"` // buttons, or the rows of a list
+	Button  string               `json:"button,omitempty"`  // what opens the list, the address or the form
+	URL     string               `json:"url,omitempty"`
+	Flow    json.RawMessage      `json:"flow,omitempty"` // as the carrier describes it; only to send
+}
+
+// Choice is a button or a row.
+type Choice struct {
+	ID          string `json:"id"` // comes back as buttonPayload
+	Title       string `json:"title"`
+	Description string `json:"description,omitempty"` // of a row
+	Section     string `json:"section,omitempty"`     // of a row: its heading
+}
+
+// Location is a place on Earth. Text has its name and address too, or its coordinates.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address,omitempty"`
+}
+
+// ContactCard is a contact that somebody passes on: text from outside. Text has a line for each.
+type ContactCard struct {
+	Name         string   `json:"name"`
+	Phones       []string `json:"phones,omitempty"`
+	Emails       []string `json:"emails,omitempty"`
+	Organisation string   `json:"organisation,omitempty"`
+}
+
+// TemplateRef names the template that a message was made of.
+type TemplateRef struct {
+	TemplateID string `json:"templateId,omitempty"`
+	Name       string `json:"name"`
+	Language   string `json:"language"`
 }
 
 // RetryMessage is the data of message.retry.
@@ -345,26 +419,12 @@ type Payload struct {
 	Type          omni.PayloadType `json:"type"`
 	Text          string           `json:"text,omitempty"`
 	Files         []File           `json:"files,omitempty"`
-	Location      *Location        `json:"location,omitempty"`
-	Contacts      []ContactCard    `json:"contacts,omitempty"`
 	ButtonPayload string           `json:"buttonPayload,omitempty"`
 	Unsupported   string           `json:"unsupported,omitempty"`
-}
-
-// Location is a place on Earth. Text has its name and address too, or its coordinates.
-type Location struct {
-	Latitude  float64 `json:"latitude"`
-	Longitude float64 `json:"longitude"`
-	Name      string  `json:"name,omitempty"`
-	Address   string  `json:"address,omitempty"`
-}
-
-// ContactCard is a contact that somebody passed on: text from outside. Text has a line for each.
-type ContactCard struct {
-	Name         string   `json:"name"`
-	Phones       []string `json:"phones,omitempty"`
-	Emails       []string `json:"emails,omitempty"`
-	Organisation string   `json:"organisation,omitempty"`
+	Template      *TemplateRef     `json:"template,omitempty"` // Text is what its reader sees
+	Interactive   *Interactive     `json:"interactive,omitempty"`
+	Location      *Location        `json:"location,omitempty"`
+	Contacts      []ContactCard    `json:"contacts,omitempty"`
 }
 
 // Message is a message as clients see it.
@@ -440,14 +500,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 		v.Payload, v.Metadata = Payload{Type: m.Payload.Type}, nil
 		return v
 	}
-	if l := m.Payload.Location; l != nil {
-		v.Payload.Location = &Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: omni.CleanName(l.Name), Address: omni.CleanName(l.Address)}
-	}
-	for _, c := range m.Payload.Contacts {
-		v.Payload.Contacts = append(v.Payload.Contacts, ContactCard{
-			Name: omni.CleanName(c.Name), Phones: slices.Clone(c.Phones), Emails: slices.Clone(c.Emails), Organisation: omni.CleanName(c.Organisation),
-		})
-	}
+	v.Payload.addRich(m.Payload)
 	for _, f := range m.Payload.Files() {
 		v.Payload.Files = append(v.Payload.Files, File{
 			ID: f.ID, Type: f.Type, ContentType: f.ContentType, Size: f.Size,
@@ -455,6 +508,27 @@ func NewMessage(m omni.ServiceMessage) Message {
 		})
 	}
 	return v
+}
+
+// addRich adds what is more than text and files.
+func (v *Payload) addRich(p omni.MessagePayload) {
+	if t := p.Template; t != nil {
+		v.Template = &TemplateRef{TemplateID: t.TemplateID, Name: t.Name, Language: t.Language}
+	}
+	if i := p.Interactive; i != nil {
+		v.Interactive = &Interactive{Type: i.Type, Header: i.Header, Footer: i.Footer, Button: i.Button, URL: i.URL}
+		for _, c := range i.Choices {
+			v.Interactive.Choices = append(v.Interactive.Choices, Choice(c))
+		}
+	}
+	if l := p.Location; l != nil {
+		v.Location = &Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: omni.CleanName(l.Name), Address: omni.CleanName(l.Address)}
+	}
+	for _, c := range p.Contacts {
+		v.Contacts = append(v.Contacts, ContactCard{
+			Name: omni.CleanName(c.Name), Phones: slices.Clone(c.Phones), Emails: slices.Clone(c.Emails), Organisation: omni.CleanName(c.Organisation),
+		})
+	}
 }
 
 // ReasonText puts a reason into words for an agent: what happened and what can be done.
@@ -602,6 +676,7 @@ type ConsentChange struct {
 	ChannelType omni.ChannelType `json:"channelType"`
 	Address     string           `json:"address"`
 	OptedOut    bool             `json:"optedOut"`
+	Marketing   bool             `json:"marketing,omitempty"` // of marketing messages alone
 	By          string           `json:"by"`
 }
 
@@ -616,6 +691,20 @@ type HealthChange struct {
 	ChannelID string `json:"channelId"`
 	State     string `json:"state"` // ok, degraded or down
 	Reason    string `json:"reason,omitempty"`
+}
+
+// TemplateChange is the data of template.status: what a template is now. One that was deleted is gone from lists.
+type TemplateChange struct {
+	TemplateID       string                `json:"templateId"`
+	CarrierAccountID string                `json:"carrierAccountId"`
+	Name             string                `json:"name"`
+	Language         string                `json:"language"`
+	Category         omni.TemplateCategory `json:"category"`
+	Status           omni.TemplateStatus   `json:"status"`
+	Quality          omni.TemplateQuality  `json:"quality"`
+	Reason           string                `json:"reason,omitempty"` // the carrier's word for why it was refused or stopped
+	Usable           bool                  `json:"usable"`
+	Version          int64                 `json:"version"`
 }
 
 // SessionEnd is the data of session.ended.

@@ -362,6 +362,10 @@ func (s *Store) SetConsent(ctx context.Context, u omni.ConsentUpdate) (omni.Cont
 		if err != nil && !mongo.IsDuplicateKeyError(err) {
 			return i, err
 		}
+		if u.Marketing() {
+			i, changed, err = s.say(ctx, i, u)
+			return i, err
+		}
 		notNewer := bson.E{Key: fieldConsentAt, Value: bson.D{{Key: "$lte", Value: u.At}}}
 		for range races {
 			i, err = after[omni.ContactIdentity](ctx, c, with(at, notNewer, bson.E{Key: fieldOptedOut, Value: !u.OptedOut}), turn(u))
@@ -384,6 +388,30 @@ func (s *Store) SetConsent(ctx context.Context, u omni.ConsentUpdate) (omni.Cont
 		return omni.ContactIdentity{}, false, fmt.Errorf("set consent: %w", err)
 	}
 	return identity, changed, nil
+}
+
+// say makes u what was last said about marketing, unless something newer is there.
+func (s *Store) say(ctx context.Context, i omni.ContactIdentity, u omni.ConsentUpdate) (omni.ContactIdentity, bool, error) {
+	c := s.coll(collIdentities)
+	for range races {
+		was := i.Marketing
+		changed := i.Say(u)
+		if was != nil && i.Marketing == was {
+			return i, false, nil
+		}
+		unchanged := bson.E{Key: "marketing", Value: nil} // none there
+		if was != nil {
+			unchanged = bson.E{Key: "marketing.at", Value: was.At}
+		}
+		next, err := after[omni.ContactIdentity](ctx, c, with(named(u.Tenant, i.ID), unchanged), set(bson.E{Key: "marketing", Value: i.Marketing}))
+		if !isNone(err) {
+			return next, changed, err
+		}
+		if i, err = one[omni.ContactIdentity](ctx, c, named(u.Tenant, i.ID)); err != nil {
+			return i, false, err
+		}
+	}
+	return i, false, errBusy
 }
 
 // turn is the update that makes u the state.

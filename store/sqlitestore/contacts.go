@@ -231,6 +231,10 @@ func (s *Store) SetConsent(ctx context.Context, u omni.ConsentUpdate) (omni.Cont
 		if _, err := c.exec(ctx, sqlConsentAdd, i.ID, u.Tenant.OrganisationID, u.OptedOut, u.By, u.Tenant.UserID, int64(u.At)); err != nil {
 			return i.ContactIdentity, err
 		}
+		if u.Marketing() {
+			changed = i.Say(u)
+			return i.ContactIdentity, putIdentity(ctx, c, i)
+		}
 		if u.At < i.consentAt {
 			return i.ContactIdentity, nil
 		}

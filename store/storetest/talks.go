@@ -142,6 +142,26 @@ func consentGoesByTime(t *testing.T, s store.Store) {
 	i, changed = set(true, "STOP", base+15)
 	require.False(t, changed, "a START came after it")
 	require.Zero(t, i.OptedOutAt)
+
+	// Marketing has a state of its own.
+	i, changed = set(true, omni.MarketingBy+"stop", base+12)
+	require.True(t, changed)
+	require.Zero(t, i.OptedOutAt)
+	require.Equal(t, &omni.MarketingWord{OptedOut: true, By: "stop", At: base + 12}, i.Marketing)
+	i, changed = set(true, omni.MarketingBy+"131050", base+13)
+	require.False(t, changed, "the same once more")
+	require.Equal(t, &omni.MarketingWord{OptedOut: true, By: "131050", At: base + 13}, i.Marketing)
+	i, changed = set(false, omni.MarketingBy+"resume", base+12)
+	require.False(t, changed, "older than what is there")
+	require.True(t, i.Marketing.OptedOut)
+	i, changed = set(true, "STOP", base+21)
+	require.True(t, changed)
+	require.Equal(t, base+21, i.OptedOutAt)
+	require.Equal(t, base+13, i.Marketing.At)
+	i, changed = set(false, omni.MarketingBy+"resume", base+14)
+	require.True(t, changed)
+	require.Equal(t, &omni.MarketingWord{By: "resume", At: base + 14}, i.Marketing)
+	require.Equal(t, base+21, i.OptedOutAt)
 	_, _, err := s.SetConsent(ctx, omni.ConsentUpdate{
 		Tenant: w.tenant, ChannelType: omni.ChannelSMS, Address: "+1", OptedOut: true, By: "STOP", At: base,
 	})

@@ -111,8 +111,32 @@ describe("events", () => {
     const s = known(setup());
     const invalidate = vi.spyOn(s.qc, "invalidateQueries");
     s.options.onReset([{ topic: "group/g1", epoch: "e", offset: 1, state: "reset" }]);
-    expect(invalidate.mock.calls.map(([f]) => f?.queryKey)).toEqual([keys.lists, keys.threads, keys.contacts]);
+    expect(invalidate.mock.calls.map(([f]) => f?.queryKey)).toEqual([
+      keys.lists,
+      keys.threads,
+      keys.contacts,
+      keys.templates,
+    ]);
     expect(s.thread()?.items).toHaveLength(3);
+  });
+
+  it("CO4 a template that changes is read again", () => {
+    const s = known(setup());
+    const invalidate = vi.spyOn(s.qc, "invalidateQueries");
+    s.event("template.status", { templateId: "t1", status: "PAUSED", usable: false });
+    expect(invalidate.mock.calls.map(([f]) => f?.queryKey)).toEqual([keys.templates]);
+  });
+
+  it("CO12 a word about marketing leaves all else as it was", () => {
+    const s = known(setup());
+    s.qc.setQueryData(keys.contact("c1"), contact);
+    const change = { contactId: "c1", channelType: "SMS", address: "+14155550100", marketing: true, by: "stop" };
+    const identity = () => s.qc.getQueryData<Contact>(keys.contact("c1"))?.identities[0];
+    s.event("consent.changed", { ...change, optedOut: true });
+    expect(identity()).toMatchObject({ noMarketing: true });
+    expect(identity()?.optedOutAt).toBeUndefined();
+    s.event("consent.changed", { ...change, optedOut: false });
+    expect(identity()).toMatchObject({ noMarketing: false });
   });
 
   it("CO12 an opt-out reaches the contact at once, SMS and MMS alike", () => {
@@ -186,6 +210,16 @@ describe("sending", () => {
     expect(pending().map((p) => p.text)).toEqual(["two"]);
     expect(s.socket.request).toHaveBeenCalledTimes(2);
     expect(s.thread()?.items.at(-1)?.seq).toBe(4);
+  });
+
+  it("CO4 sends a template as such, and shows what its reader sees", async () => {
+    const s = known(setup());
+    s.socket.request.mockImplementation(() => new Promise(() => undefined));
+    s.live.send("i1", "Hello Maria", { templateId: "t1" });
+    expect(pending()[0]?.text).toBe("Hello Maria");
+    const [, data] = s.socket.request.mock.calls[0] ?? [];
+    expect(data).toMatchObject({ payload: { template: { templateId: "t1" } } });
+    expect(data).not.toHaveProperty("payload.text");
   });
 
   it("CO13 keeps a message over a lost connection and sends the same one again", async () => {

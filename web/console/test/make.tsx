@@ -1,7 +1,7 @@
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
 import type { Interaction, Message } from "@omni/shared";
-import { QueryClientProvider } from "@tanstack/react-query";
+import { type QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { render } from "@testing-library/react";
 import type { ReactElement } from "react";
 import { MemoryRouter } from "react-router";
@@ -105,7 +105,7 @@ export const page = (items: Interaction[], over: Partial<InteractionPage> = {}):
 });
 
 /** Puts a component on a page where `me` is logged in and the usual things are known. */
-export function show(ui: ReactElement, live: Partial<Live> = {}) {
+export function show(ui: ReactElement, live: Partial<Live> = {}, know?: (qc: QueryClient) => void) {
   useSession.setState(
     {
       status: "in",
@@ -125,6 +125,7 @@ export function show(ui: ReactElement, live: Partial<Live> = {}) {
     { id: "g1", name: "Billing", type: "SHARED", memberIds: [me.id, ana.id], colour: "#aa3300" },
   ]);
   qc.setQueryData(keys.contact("c1"), contact);
+  know?.(qc);
   const fake = {
     socket: { now: () => t0 + 60_000, retryNow: vi.fn() },
     send: vi.fn(),

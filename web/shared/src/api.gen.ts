@@ -177,6 +177,23 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/catch-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the carrier for what came in while its webhooks did not arrive, for the open conversations, in the background */
+        post: operations["carrier-account-catch-up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/check": {
         parameters: {
             query?: never;
@@ -939,6 +956,59 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/templates": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Message templates, by account, then by name; a page may hold fewer than asked for */
+        get: operations["template-list"];
+        put?: never;
+        /** Hand a template in at the carrier, which reviews it */
+        post: operations["template-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Read the templates of an account from its carrier now */
+        post: operations["template-sync"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/templates/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A message template */
+        get: operations["template-get"];
+        put?: never;
+        post?: never;
+        /** Remove a template at its carrier */
+        delete: operations["template-delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/users": {
         parameters: {
             query?: never;
@@ -1186,6 +1256,7 @@ export interface components {
             fields: components["schemas"]["Field"][];
             name: string;
         };
+        CatchUpInputBody: Record<string, never>;
         ChannelBody: {
             address: string;
             capabilities: components["schemas"]["Capabilities"];
@@ -1236,6 +1307,12 @@ export interface components {
             ok: boolean;
         };
         CheckInputBody: Record<string, never>;
+        Choice: {
+            description?: string;
+            id: string;
+            section?: string;
+            title: string;
+        };
         ContactBody: {
             attributes: {
                 [key: string]: string;
@@ -1484,6 +1561,8 @@ export interface components {
             /** Format: int64 */
             lastSeenAt?: number;
             name?: string;
+            /** @description They do not want marketing messages */
+            noMarketing?: boolean;
             /** Format: int64 */
             optedOutAt?: number;
             verified: boolean;
@@ -1570,6 +1649,15 @@ export interface components {
             next?: string;
             /** @description Where the caller's topics stood before the list was read */
             topics: components["schemas"]["TopicPosition"][];
+        };
+        Interactive: {
+            button?: string;
+            choices?: components["schemas"]["Choice"][] | null;
+            flow?: unknown;
+            footer?: string;
+            header?: string;
+            type: string;
+            url?: string;
         };
         LabelBody: {
             /** @description #rrggbb */
@@ -1667,6 +1755,11 @@ export interface components {
         };
         ListBodySetAsideBody: {
             items: components["schemas"]["SetAsideBody"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyTemplateBody: {
+            items: components["schemas"]["TemplateBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1869,13 +1962,24 @@ export interface components {
             buttonPayload?: string;
             contacts?: components["schemas"]["ContactCard"][] | null;
             files?: components["schemas"]["File"][] | null;
+            interactive?: components["schemas"]["Interactive"];
             location?: components["schemas"]["Location"];
+            template?: components["schemas"]["TemplateRef"];
             text?: string;
             type: string;
             unsupported?: string;
         };
         PayloadInput: {
-            text: string;
+            /** @description Where the channel's capabilities have contactCards */
+            contacts?: components["schemas"]["ContactCard"][];
+            /** @description Where the channel's capabilities name its type */
+            interactive?: components["schemas"]["Interactive"];
+            /** @description Where the channel's capabilities have it */
+            location?: components["schemas"]["Location"];
+            /** @description An approved template of the channel's account: may be sent at any time */
+            template?: components["schemas"]["SendTemplate"];
+            /** @description Beside interactive what stands above it; beside template, location and contacts empty */
+            text?: string;
         };
         Person: {
             id?: string;
@@ -2009,6 +2113,12 @@ export interface components {
             /** @description cursor of the next page; absent on the last. A page may hold fewer than limit, or none, and be followed by more */
             next?: string;
         };
+        SendTemplate: {
+            components?: components["schemas"]["TemplateComponent"][] | null;
+            language?: string;
+            name?: string;
+            templateId?: string;
+        };
         SessionBody: {
             /** @description For the Authorization header; lives 15 minutes */
             accessToken: string;
@@ -2077,6 +2187,84 @@ export interface components {
             /** @description Where the caller's topics stood before the changes were read: events up to there are in the answers, once more is false */
             topics: components["schemas"]["TopicPosition"][];
         };
+        TemplateBody: {
+            carrierAccountId: string;
+            /** @description The carrier's id of it */
+            carrierId?: string;
+            /** @enum {string} */
+            category: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+            /** @description Header, body, footer and buttons, as the carrier describes them */
+            components: unknown;
+            /** Format: int64 */
+            createdAt: number;
+            id: string;
+            /** @description As the carrier writes it: en_US */
+            language: string;
+            name: string;
+            /** @description Its places have names, {{name}}, instead of numbers, {{1}} */
+            namedParameters: boolean;
+            /** @enum {string} */
+            quality: "GREEN" | "YELLOW" | "RED" | "UNKNOWN";
+            /** @description The carrier's word for why it was refused or stopped */
+            rejectedReason?: string;
+            status: string;
+            /**
+             * Format: int64
+             * @description When the carrier last told of it
+             */
+            syncedAt: number;
+            /** @description Whether it can be sent now */
+            usable: boolean;
+            /** Format: int64 */
+            version: number;
+        };
+        TemplateComponent: {
+            /** Format: int64 */
+            index?: number;
+            parameters: components["schemas"]["TemplateParameter"][] | null;
+            subType?: string;
+            type: string;
+        };
+        TemplateParameter: {
+            fileName?: string;
+            location?: components["schemas"]["Location"];
+            name?: string;
+            text?: string;
+            type: string;
+            url?: string;
+            value?: unknown;
+        };
+        TemplatePostBody: {
+            carrierAccountId: string;
+            /** @enum {string} */
+            category: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+            /** @description Header, body, footer and buttons, as the carrier describes them */
+            components: unknown;
+            language: string;
+            name: string;
+            namedParameters?: boolean;
+        };
+        TemplateRef: {
+            language: string;
+            name: string;
+            templateId?: string;
+        };
+        TemplateSyncBody: {
+            /** Format: int64 */
+            added: number;
+            /** Format: int64 */
+            changed: number;
+            /** Format: int64 */
+            removed: number;
+            /**
+             * Format: int64
+             * @description How many there are now
+             */
+            templates: number;
+        };
+        TemplateSyncInputBody: {
+            carrierAccountId: string;
+        };
         TicketBody: {
             /** Format: int64 */
             expiresAt: number;
@@ -2139,13 +2327,16 @@ export interface components {
         };
         VisitorMessageInputBody: {
             clientId: string;
-            payload: components["schemas"]["PayloadInput"];
+            payload: components["schemas"]["VisitorPayloadInput"];
         };
         VisitorMessageListBody: {
             hasMore: boolean;
             /** @description Ascending by seq */
             items: components["schemas"]["VisitorMessage"][];
             topics: components["schemas"]["TopicPosition"][];
+        };
+        VisitorPayloadInput: {
+            text: string;
         };
         VisitorSessionBody: {
             conversation?: components["schemas"]["ConversationBody"];
@@ -2624,6 +2815,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-catch-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CatchUpInputBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
@@ -4608,6 +4832,174 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SyncBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+                carrierAccountId?: string;
+                status?: "APPROVED" | "PENDING" | "REJECTED" | "IN_APPEAL" | "PAUSED" | "DISABLED" | "LIMIT_EXCEEDED" | "ARCHIVED" | "LOCKED" | "PENDING_DELETION" | "DELETED" | "OTHER";
+                category?: "MARKETING" | "UTILITY" | "AUTHENTICATION";
+                /** @description As the carrier writes it */
+                language?: string;
+                /** @description A part of the name */
+                name?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyTemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplatePostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TemplateSyncInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateSyncBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TemplateBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "template-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

@@ -1,3 +1,5 @@
+import type { SendTemplate } from "./types";
+
 /** A message that the server has not yet taken. */
 export interface Unsent {
   /** UUIDv7, the idempotency key; unsent messages are ordered by it. */
@@ -6,6 +8,8 @@ export interface Unsent {
   userId: string;
   conversationId: string;
   text: string;
+  /** It is a template, of which text is what its reader sees. */
+  template?: SendTemplate;
   replyTo?: string;
   createdAt: number;
 }

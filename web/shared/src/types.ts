@@ -27,6 +27,20 @@ export type PayloadType =
   | "location"
   | "contacts"
   | "unsupported";
+export type TemplateCategory = "MARKETING" | "UTILITY" | "AUTHENTICATION";
+export type TemplateStatus =
+  | "APPROVED"
+  | "PENDING"
+  | "REJECTED"
+  | "IN_APPEAL"
+  | "PAUSED"
+  | "DISABLED"
+  | "LIMIT_EXCEEDED"
+  | "ARCHIVED"
+  | "LOCKED"
+  | "PENDING_DELETION"
+  | "DELETED"
+  | "OTHER";
 
 /** Why a command or a REST call failed. `offline` and `timeout` are ours: no answer came. */
 export type ErrorCode =
@@ -81,6 +95,32 @@ export interface Payload {
   contacts?: ContactCard[];
   buttonPayload?: string;
   unsupported?: string;
+  /** The template that the text was made of. */
+  template?: { templateId?: string; name: string; language: string };
+}
+
+/** What fills one place of a template. */
+export interface TemplateParameter {
+  type: "text" | "payload" | "coupon_code" | "image" | "video" | "document" | "location";
+  /** Of a named place. */
+  name?: string;
+  text?: string;
+  /** Of a file: https, the carrier fetches it. */
+  url?: string;
+  location?: Place;
+}
+
+export interface TemplateComponent {
+  type: "header" | "body" | "button";
+  subType?: string;
+  index?: number;
+  parameters: TemplateParameter[];
+}
+
+/** A template of the channel's account, filled in. */
+export interface SendTemplate {
+  templateId: string;
+  components?: TemplateComponent[];
 }
 
 export interface Message {
@@ -204,7 +244,22 @@ export interface ConsentChange {
   channelType: ChannelType;
   address: string;
   optedOut: boolean;
+  /** Of marketing messages alone. */
+  marketing?: boolean;
   by: string;
+}
+
+export interface TemplateChange {
+  templateId: string;
+  carrierAccountId: string;
+  name: string;
+  language: string;
+  category: TemplateCategory;
+  status: TemplateStatus;
+  quality: "GREEN" | "YELLOW" | "RED" | "UNKNOWN";
+  reason?: string;
+  usable: boolean;
+  version: number;
 }
 
 export interface SettingsChange {
@@ -267,6 +322,7 @@ export interface EventData {
   "settings.changed": SettingsChange;
   "session.ended": SessionEnd;
   "channel.health": HealthChange;
+  "template.status": TemplateChange;
   typing: Typing;
   viewing: Viewing;
   presence: Presence;

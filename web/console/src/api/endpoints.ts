@@ -1,6 +1,6 @@
 import type { Interaction, Message, Owner } from "@omni/shared";
 import { data } from "./http";
-import type { Channel, Contact, InteractionPage, Me, MessagePage, User, View } from "./records";
+import type { Channel, Contact, InteractionPage, Me, MessagePage, Template, User, View } from "./records";
 import { client } from "./session";
 
 export interface ListFilter {
@@ -25,6 +25,19 @@ export const api = {
     (await as<{ items: Channel[] }>(client.GET("/api/v1/channels", { params: all, signal: signal ?? null }))).items,
   contact: (id: string, signal?: AbortSignal) =>
     as<Contact>(client.GET("/api/v1/contacts/{id}", { params: one(id), signal: signal ?? null })),
+  /** All templates of a carrier account, by name. */
+  templates: async (carrierAccountId: string, signal?: AbortSignal): Promise<Template[]> => {
+    const found: Template[] = [];
+    for (let cursor = ""; ; ) {
+      const query = { carrierAccountId, limit: 200, ...(cursor && { cursor }) };
+      const page = await as<{ items: Template[]; next?: string }>(
+        client.GET("/api/v1/templates", { params: { query }, signal: signal ?? null }),
+      );
+      found.push(...page.items);
+      if (!page.next) return found;
+      cursor = page.next;
+    }
+  },
   ticket: async () => (await data(client.POST("/api/v1/realtime/tickets", { body: {} }))).ticket,
 
   interactions: (f: ListFilter, page: { cursor?: string; limit: number }, signal?: AbortSignal) =>

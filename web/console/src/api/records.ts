@@ -1,5 +1,14 @@
 // Records that only REST has; those that events carry too are in @omni/shared.
-import type { ChannelType, Interaction, Message, Owner, TopicPosition } from "@omni/shared";
+import type {
+  ChannelType,
+  Interaction,
+  Message,
+  Owner,
+  SendTemplate,
+  TemplateCategory,
+  TemplateStatus,
+  TopicPosition,
+} from "@omni/shared";
 import type { components } from "@omni/shared/api";
 
 type Schemas = components["schemas"];
@@ -11,6 +20,8 @@ export type Me = Schemas["MeBody"];
 export type Channel = Schemas["ChannelBody"] & { channelType: ChannelType };
 export type ContactIdentity = Schemas["IdentityBody"] & { channelType: ChannelType };
 export type Contact = Omit<Schemas["ContactBody"], "identities"> & { identities: ContactIdentity[] };
+
+export type Template = Schemas["TemplateBody"] & { category: TemplateCategory; status: TemplateStatus };
 
 export type View = "mine" | "unassigned" | "all";
 export type Counts = Schemas["Counts"];
@@ -34,4 +45,6 @@ export type Conforming = [
   Fits<MessagePage, Schemas["MessageListBody"]>,
   Fits<Contact, Schemas["ContactBody"]>,
   Fits<Channel, Schemas["ChannelBody"]>,
+  Fits<Template, Schemas["TemplateBody"]>,
+  Fits<SendTemplate, Schemas["SendTemplate"]>,
 ];

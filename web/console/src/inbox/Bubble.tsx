@@ -1,5 +1,5 @@
 import { clock, fullTime, isCode, type Message } from "@omni/shared";
-import { CircleSlash, CornerUpLeft } from "lucide-react";
+import { CircleSlash, CornerUpLeft, LayoutTemplate } from "lucide-react";
 import { useCallback } from "react";
 import { t } from "../i18n";
 import { useLiveClient } from "../live/hooks";
@@ -12,6 +12,7 @@ import s from "./inbox.module.css";
 import { ContactCards, PlaceCard, Reactions } from "./Rich";
 import { type ShownStatus, StatusMark, statusText } from "./StatusMark";
 import { Text } from "./Text";
+import { actions } from "./useKeys";
 
 interface Props {
   entry: Entry;
@@ -62,6 +63,7 @@ export function Bubble({
   });
   const seq = !outgoing && m ? m.seq : 0;
   const ref = useCallback((el: HTMLElement | null) => (seq > 0 ? observe?.(el, seq) : undefined), [observe, seq]);
+  const template = m?.payload.template?.name;
   const rich = m?.payload.location || m?.payload.contacts?.length; // their text says the same
   const text = rich ? "" : (m?.payload.text ?? pending?.text ?? "");
   return (
@@ -106,6 +108,12 @@ export function Bubble({
               {t("bubble.unsupported", { kind: m.payload.unsupported || t("kind.unsupported") })}
             </p>
           )}
+          {template && (
+            <p className={s.templateName} data-testid="message-template">
+              <LayoutTemplate size={12} aria-hidden="true" />
+              {t("bubble.template", { name: template })}
+            </p>
+          )}
           {m?.deletedAt && (
             <p className={s.unsupported} data-testid="deleted">
               <CircleSlash size={16} aria-hidden="true" />
@@ -148,6 +156,7 @@ function FailedLine({ message, entry }: { message: Message | undefined; entry: E
   const setDraft = useDrafts((d) => d.set);
   const { pending } = entry;
   const error = pending?.error;
+  const template = message?.reason === "window_closed" || isCode(error, "window_closed");
   const edit = () => {
     if (!pending) return;
     const draft = useDrafts.getState().drafts[pending.interactionId];
@@ -165,6 +174,13 @@ function FailedLine({ message, entry }: { message: Message | undefined; entry: E
           {t("bubble.code", { code })}
         </details>
       )}
+      {template && (
+        <p className={s.failedActions}>
+          <button type="button" onClick={() => actions.dispatchEvent(new Event("templates"))}>
+            {t("bubble.sendTemplate")}
+          </button>
+        </p>
+      )}
       {pending && (
         <p className={s.failedActions}>
           {!isCode(error, "opted_out", "window_closed", "not_found", "forbidden") && (
@@ -172,9 +188,11 @@ function FailedLine({ message, entry }: { message: Message | undefined; entry: E
               {t("bubble.retry")}
             </button>
           )}
-          <button type="button" onClick={edit}>
-            {t("bubble.edit")}
-          </button>
+          {!pending.template && (
+            <button type="button" onClick={edit}>
+              {t("bubble.edit")}
+            </button>
+          )}
           <button type="button" onClick={() => live.discard(pending.clientId)}>
             {t("bubble.discard")}
           </button>

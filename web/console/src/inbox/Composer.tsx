@@ -1,13 +1,19 @@
 import { Button } from "@mantine/core";
 import { type Interaction, TypingReporter } from "@omni/shared";
-import { SendHorizontal } from "lucide-react";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "react";
+import { LayoutTemplate, SendHorizontal } from "lucide-react";
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { t } from "../i18n";
-import { useChannel, useContact, useLiveClient } from "../live/hooks";
+import { useChannel, useContact, useKnownThread, useLiveClient, useNow } from "../live/hooks";
 import { sameFamily } from "../live/live";
 import { contactName } from "../ui/names";
 import { useDrafts } from "../ui/prefs";
 import s from "./inbox.module.css";
+import { SMSCounter, SMSOffer } from "./SMSCounter";
+import { actions } from "./useKeys";
+import { timeLeft, windowEnds } from "./window";
+
+/** Loaded when somebody looks for a template. */
+const TemplatePicker = lazy(() => import("./TemplatePicker"));
 
 /** Where the counter begins to show: when less than this share of the text is left. */
 const tight = 0.2;
@@ -22,6 +28,17 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   const composing = useRef(false);
   const typing = useMemo(() => new TypingReporter((stop) => live.reportTyping(i.id, stop)), [live, i.id]);
   useEffect(() => () => typing.stop(), [typing]);
+  const ends = windowEnds(i, channel, useKnownThread(i.id));
+  const now = useNow(5000);
+  const left = ends === undefined ? undefined : ends - now;
+  const accountId = channel?.capabilities.templates ? channel.carrierAccountId : undefined;
+  /** The conversation that a template is looked for in: it is another one's no more. */
+  const [choosing, setChoosing] = useState("");
+  const choose = useCallback(() => setChoosing(accountId ? i.id : ""), [accountId, i.id]);
+  useEffect(() => {
+    actions.addEventListener("templates", choose);
+    return () => actions.removeEventListener("templates", choose);
+  }, [choose]);
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: the text is what changes the height
   useLayoutEffect(() => {
@@ -52,6 +69,39 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     );
   }
 
+  const picker = choosing === i.id && accountId && (
+    <Suspense>
+      <TemplatePicker interaction={i} accountId={accountId} identity={identity} onClose={() => setChoosing("")} />
+    </Suspense>
+  );
+  if (left !== undefined && left <= 0) {
+    return (
+      <div className={s.composer} id="composer" tabIndex={-1} data-testid="composer-window-over">
+        <div className={s.statement} role="status">
+          <p>{t(accountId ? "composer.windowOver" : "composer.windowOverNoTemplates", { name })}</p>
+          {text && (
+            <p className={s.meta}>
+              {t("composer.stillDraft")} <bdi>{text}</bdi>
+            </p>
+          )}
+        </div>
+        {accountId && (
+          <div className={s.sendRow}>
+            <Button
+              size="xs"
+              onClick={choose}
+              leftSection={<LayoutTemplate size={14} aria-hidden="true" />}
+              data-testid="choose-template"
+            >
+              {t("composer.chooseTemplate")}
+            </Button>
+          </div>
+        )}
+        {picker}
+      </div>
+    );
+  }
+
   const max = channel?.capabilities.maxTextLength;
   if (max === 0) {
     return (
@@ -60,8 +110,9 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
       </div>
     );
   }
-  const left = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
-  const sendable = text.trim() !== "" && left >= 0;
+  const segmented = channel?.capabilities.segmented;
+  const room = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
+  const sendable = text.trim() !== "" && room >= 0;
 
   const send = () => {
     if (!sendable) return;
@@ -78,61 +129,96 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     send();
   };
   return (
-    <form
-      className={s.composer}
-      onSubmit={(e) => {
-        e.preventDefault();
-        send();
-      }}
-    >
-      <textarea
-        ref={box}
-        id="composer"
-        className={s.input}
-        rows={2}
-        value={text}
-        dir="auto"
-        aria-label={t("composer.label", { name })}
-        aria-describedby="composer-hint"
-        aria-invalid={left < 0 || undefined}
-        placeholder={t("composer.placeholder")}
-        onChange={(e) => {
-          setDraft(i.id, e.currentTarget.value);
-          if (e.currentTarget.value) typing.typed();
-          else typing.stop();
+    <>
+      {picker}
+      <form
+        className={s.composer}
+        onSubmit={(e) => {
+          e.preventDefault();
+          send();
         }}
-        onKeyDown={onKeyDown}
-        onCompositionStart={() => {
-          composing.current = true;
-        }}
-        onCompositionEnd={() => {
-          composing.current = false;
-        }}
-        onBlur={() => typing.stop()}
-        data-testid="composer"
-      />
-      <div className={s.sendRow}>
-        <span id="composer-hint" className={s.hint}>
-          {t("composer.hint")}
-        </span>
-        {left < 0 ? (
-          <span className={s.over} role="alert">
-            {t("composer.over", { count: -left })}
-          </span>
-        ) : (
-          max !== undefined &&
-          left < max * tight && <span className={s.meta}>{t("composer.left", { count: left })}</span>
+      >
+        <textarea
+          ref={box}
+          id="composer"
+          className={s.input}
+          rows={2}
+          value={text}
+          dir="auto"
+          aria-label={t("composer.label", { name })}
+          aria-describedby="composer-hint"
+          aria-invalid={room < 0 || undefined}
+          placeholder={t("composer.placeholder")}
+          onChange={(e) => {
+            setDraft(i.id, e.currentTarget.value);
+            if (e.currentTarget.value) typing.typed();
+            else typing.stop();
+          }}
+          onKeyDown={onKeyDown}
+          onCompositionStart={() => {
+            composing.current = true;
+          }}
+          onCompositionEnd={() => {
+            composing.current = false;
+          }}
+          onBlur={() => typing.stop()}
+          data-testid="composer"
+        />
+        {segmented && (
+          <SMSOffer
+            text={text}
+            onReplace={(plain) => {
+              setDraft(i.id, plain);
+              box.current?.focus();
+            }}
+          />
         )}
-        <Button
-          type="submit"
-          size="xs"
-          disabled={!sendable}
-          leftSection={<SendHorizontal size={14} aria-hidden="true" />}
-          data-testid="send"
-        >
-          {t("composer.send")}
-        </Button>
-      </div>
-    </form>
+        <div className={s.sendRow}>
+          {left !== undefined && <WindowChip left={left} />}
+          <span id="composer-hint" className={s.hint}>
+            {t("composer.hint")}
+          </span>
+          {segmented && <SMSCounter text={text} />}
+          {room < 0 ? (
+            <span className={s.over} role="alert">
+              {t("composer.over", { count: -room })}
+            </span>
+          ) : (
+            max !== undefined &&
+            room < max * tight && <span className={s.meta}>{t("composer.left", { count: room })}</span>
+          )}
+          {accountId && (
+            <Button
+              variant="default"
+              size="xs"
+              onClick={choose}
+              leftSection={<LayoutTemplate size={14} aria-hidden="true" />}
+              data-testid="choose-template"
+            >
+              {t("composer.template")}
+            </Button>
+          )}
+          <Button
+            type="submit"
+            size="xs"
+            disabled={!sendable}
+            leftSection={<SendHorizontal size={14} aria-hidden="true" />}
+            data-testid="send"
+          >
+            {t("composer.send")}
+          </Button>
+        </div>
+      </form>
+    </>
+  );
+}
+
+/** How long free text can still be sent (CO3). */
+function WindowChip({ left }: { left: number }) {
+  const { hours, minutes, soon } = timeLeft(left);
+  return (
+    <span className={s.window} data-soon={soon || undefined} data-testid="window">
+      {hours > 0 ? t("composer.windowHours", { hours, minutes }) : t("composer.windowMinutes", { minutes })}
+    </span>
   );
 }

@@ -11,6 +11,7 @@ const map = [
   ["r", "help.reply"],
   ["e", "help.resolve"],
   ["Shift+A", "help.claim"],
+  ["v", "help.templates"],
   ["i", "help.contact"],
   ["g i", "help.inbox"],
   ["F6", "help.columns"],

@@ -9,7 +9,7 @@ const cycle = "F6";
 const leave = "Escape";
 
 /** Asks the open conversation to do what a key stands for. */
-export type ConversationAction = "resolve" | "claim";
+export type ConversationAction = "resolve" | "claim" | "templates";
 export const actions = new EventTarget();
 
 function typing(e: KeyboardEvent): boolean {
@@ -76,6 +76,7 @@ export function useKeys(view: View, contactColumn: boolean): void {
       r: plain(() => focusOn("#composer")),
       e: ask("resolve"),
       "Shift+A": ask("claim"),
+      v: ask("templates"),
       i: plain(() => {
         if (contactColumn) focusOn("#contact");
         else useUi.getState().setContactOpen(!useUi.getState().contactOpen);

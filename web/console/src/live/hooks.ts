@@ -4,6 +4,7 @@ import { api, type ListFilter } from "../api/endpoints";
 import type { Contact, Counts, User } from "../api/records";
 import { keys } from "./keys";
 import type { Live } from "./live";
+import type { Thread } from "./patch";
 import { useLive } from "./store";
 
 export const LiveContext = createContext<Live | undefined>(undefined);
@@ -57,6 +58,22 @@ export function useChannel(id: string | undefined) {
     staleTime: 300_000,
   });
   return data?.find((c) => c.id === id);
+}
+
+/** The templates of a carrier account; read once somebody looks at them. */
+export function useTemplates(accountId: string) {
+  return useQuery({
+    queryKey: keys.templatesOf(accountId),
+    queryFn: ({ signal }) => api.templates(accountId, signal),
+    staleTime: 60_000,
+  });
+}
+
+/** What is known of a thread that something else reads. */
+export function useKnownThread(id: string): Thread | undefined {
+  const live = useLiveClient();
+  const queryFn = ({ signal }: { signal: AbortSignal }) => live.readThread(id, signal);
+  return useQuery<Thread>({ queryKey: keys.thread(id), queryFn, enabled: false }).data;
 }
 
 export function useGroups() {

@@ -12,6 +12,8 @@ export const keys = {
   threads: ["thread"] as const,
   thread: (id: string) => ["thread", id] as const,
   files: (messageId: string) => ["files", messageId] as const,
+  templates: ["templates"] as const,
+  templatesOf: (accountId: string) => ["templates", accountId] as const,
   contacts: ["contact"] as const,
   contact: (id: string) => ["contact", id] as const,
 };

@@ -11,6 +11,7 @@ import {
   OmniSocket,
   openOutbox,
   type ReactionChange,
+  type SendTemplate,
   type SettingsChange,
   type SocketStatus,
   type StatusChange,
@@ -188,6 +189,7 @@ export class Live {
     void this.qc.invalidateQueries({ queryKey: keys.lists });
     void this.qc.invalidateQueries({ queryKey: keys.threads });
     void this.qc.invalidateQueries({ queryKey: keys.contacts });
+    void this.qc.invalidateQueries({ queryKey: keys.templates });
     for (const id of this.open.keys()) void this.fetchInteraction(id);
   }
 
@@ -269,6 +271,9 @@ export class Live {
         useLive.setState((s) => ({ health: { ...s.health, [h.channelId]: h } }));
         break;
       }
+      case "template.status":
+        void this.qc.invalidateQueries({ queryKey: keys.templates });
+        break;
       case "session.ended":
         end();
         break;
@@ -327,6 +332,7 @@ export class Live {
           ...contact,
           identities: contact.identities.map((i) => {
             if (i.address !== c.address || !sameFamily(i.channelType, c.channelType)) return i;
+            if (c.marketing) return { ...i, noMarketing: c.optedOut || Boolean(i.optedOutAt) };
             const { optedOutAt: _, ...rest } = i;
             return c.optedOut ? { ...rest, optedOutAt: this.socket.now() } : rest;
           }),
@@ -464,12 +470,13 @@ export class Live {
 
   // ---- Sending
 
-  /** Sends text, now or when there is a connection again (RT6, CO13). It is shown at once. */
-  send(interactionId: string, text: string): void {
-    const m: Pending = { clientId: uuidv7(), interactionId, text, at: this.socket.now() };
+  /** Sends text, or a template that reads so, now or when there is a connection again (RT6, CO13). It is shown at once. */
+  send(interactionId: string, text: string, template?: SendTemplate): void {
+    const what = { text, ...(template && { template }) };
+    const m: Pending = { clientId: uuidv7(), interactionId, ...what, at: this.socket.now() };
     useLive.setState((s) => ({ pending: [...s.pending, m] }));
     void this.outbox
-      .put({ clientId: m.clientId, userId: this.me, conversationId: interactionId, text, createdAt: m.at })
+      .put({ clientId: m.clientId, userId: this.me, conversationId: interactionId, ...what, createdAt: m.at })
       .then(() => {
         // It may have been sent before it was kept.
         if (!useLive.getState().pending.some((p) => p.clientId === m.clientId)) void this.outbox.remove(m.clientId);
@@ -504,7 +511,13 @@ export class Live {
       const known = new Set(s.pending.map((p) => p.clientId));
       const old = kept
         .filter((u) => !known.has(u.clientId))
-        .map((u) => ({ clientId: u.clientId, interactionId: u.conversationId, text: u.text, at: u.createdAt }));
+        .map((u) => ({
+          clientId: u.clientId,
+          interactionId: u.conversationId,
+          text: u.text,
+          ...(u.template && { template: u.template }),
+          at: u.createdAt,
+        }));
       return { pending: [...old, ...s.pending] };
     });
     this.flush();
@@ -523,7 +536,11 @@ export class Live {
         const m = useLive.getState().pending.find((p) => p.interactionId === id && !p.error);
         if (!m || this.socket.status.state !== "open") return;
         try {
-          const data = { interactionId: id, clientId: m.clientId, payload: { text: m.text } };
+          const data = {
+            interactionId: id,
+            clientId: m.clientId,
+            payload: m.template ? { template: m.template } : { text: m.text },
+          };
           this.onMessage(await this.socket.request<Message>("message.send", data));
           this.settle(m.clientId);
         } catch (cause) {

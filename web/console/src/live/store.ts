@@ -1,4 +1,4 @@
-import type { HealthChange, OmniError, SocketStatus, Typing } from "@omni/shared";
+import type { HealthChange, OmniError, SendTemplate, SocketStatus, Typing } from "@omni/shared";
 import { create } from "zustand";
 
 /** A message of ours that the server has not confirmed. */
@@ -6,6 +6,8 @@ export interface Pending {
   clientId: string;
   interactionId: string;
   text: string;
+  /** It is a template, of which text is what its reader sees. */
+  template?: SendTemplate;
   at: number;
   /** Why the server refused it; none while it waits or is on its way. */
   error?: OmniError;
