@@ -70,6 +70,7 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
+	lookup       func(m omni.ServiceMessage) (carriers.SendResult, error) // if set, it can be asked what became of a send
 	courtesies   courtesies
 	pace         carriers.Pace // of every sender
 	capabilities *omni.Capabilities
@@ -94,6 +95,9 @@ func (f *fake) Open(_ carriers.Account, o carriers.Options) (carriers.Carrier, e
 	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
+	}
+	if f.lookup != nil {
+		return &askedCarrier{fakeCarrier{f}}, nil
 	}
 	if f.shelf != nil {
 		return &templateCarrier{fakeCarrier{f}, f.shelf}, nil

@@ -126,8 +126,8 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	if err != nil && !errors.As(err, &failure) {
 		failure = &carriers.SendError{Reason: omni.ReasonUnknown, Err: err}
 	}
-	if failure != nil && failure.Reason == omni.ReasonUnreachable {
-		done(failure)
+	if failure != nil && (failure.Reason == omni.ReasonUnreachable || failure.Reason == omni.ReasonUnknown) {
+		done(failure) // one that hangs is as dead as one that is not there
 	} else {
 		done(nil)
 	}
@@ -147,6 +147,8 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 		return p.sent(ctx, a, m, res)
 	case failure.Retryable():
 		return p.again(ctx, it, a.Record.ID, failure, 0)
+	case failure.Reason == omni.ReasonUnknown:
+		return p.ask(ctx, it, a, failure)
 	default:
 		return p.ended(ctx, it, failure)
 	}
@@ -202,6 +204,28 @@ func (p *Pipeline) mayStillSend(ctx context.Context, ch omni.DigitalChannel, m o
 		return p.templateRefused(ctx, ch, id, m)
 	}
 	return nil // an identity that cannot be read now was checked when the message was taken
+}
+
+// ask finds out what became of a send whose answer was lost, where the carrier can be asked. It may know of the message a moment
+// later than it took it, so that it has to deny it twice before it is sent again.
+func (p *Pipeline) ask(ctx context.Context, it store.OutboxItem, a *Account, failure *carriers.SendError) error {
+	l, ok := a.Carrier.(carriers.Lookuper)
+	if !ok {
+		return p.ended(ctx, it, failure)
+	}
+	for _, wait := range []time.Duration{2 * p.o.RetryBase, 6 * p.o.RetryBase} {
+		time.Sleep(wait) //nolint:forbidigo // it is short, and what has begun is ended, also at a stop of the gateway
+		try, cancel := context.WithTimeout(ctx, sendTimeout)
+		res, err := l.Lookup(try, it.Message)
+		cancel()
+		switch {
+		case err == nil:
+			return p.sent(ctx, a, it.Message, res)
+		case !errors.Is(err, omni.ErrNotFound):
+			return p.ended(ctx, it, failure)
+		}
+	}
+	return p.again(ctx, it, a.Record.ID, &carriers.SendError{Reason: omni.ReasonUnreachable, Code: failure.Code, Err: failure.Err}, 0)
 }
 
 // settle deals with a send that was interrupted: the carrier is asked what became of it where it can be, else the

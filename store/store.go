@@ -267,7 +267,8 @@ type Messages interface {
 	// stores the carrier's id (MarkSent), and omni.ErrNotFound is returned. A message without a carrier's id takes that of
 	// s. One that is shown to have gone or failed (sent or higher) leaves the outbox.
 	ApplyStatus(ctx context.Context, t omni.Tenant, s omni.DeliveryStatus) (m omni.ServiceMessage, applied bool, err error)
-	// EditMessage makes of a message what omni.ServiceMessage.Edited says; changed tells whether anything is other than before.
+	// EditMessage makes of a message what omni.ServiceMessage.Edited says; changed tells whether anything is other than before. The
+	// interaction's LastPreview follows if the message is its last.
 	EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (m omni.ServiceMessage, changed bool, err error)
 }
 

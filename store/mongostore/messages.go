@@ -629,7 +629,7 @@ func (s *Store) takeEarly(ctx context.Context, t omni.Tenant, m omni.ServiceMess
 	return applied, errRaced
 }
 
-// EditMessage implements store.Store: one update, whose filter holds what the message was, so that of calls at the same
+// EditMessage implements store.Store: one update of the message, and one of what its interaction shows of it. The first one's filter holds what the message was, so that of calls at the same
 // instant each sees what the one before left.
 func (s *Store) EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (omni.ServiceMessage, bool, error) {
 	changed := false
@@ -651,7 +651,13 @@ func (s *Store) EditMessage(ctx context.Context, t omni.Tenant, messageID string
 				bson.E{Key: "payload.text", Value: m.Payload.Text}, bson.E{Key: "editedAt", Value: m.EditedAt},
 				bson.E{Key: "deletedAt", Value: m.DeletedAt}, bson.E{Key: "edits", Value: m.Edits},
 				bson.E{Key: fieldTerms, Value: messageTerms(m)}, news()))
-			if err != nil || res.MatchedCount > 0 {
+			if err != nil {
+				return m, err
+			}
+			if res.MatchedCount > 0 {
+				// Where the message is not folded into its interaction yet, folding takes it as it is now.
+				_, err = s.coll(collInteractions).UpdateOne(ctx, with(named(t, m.InteractionID), bson.E{Key: "lastSequence", Value: m.Sequence}),
+					set(bson.E{Key: "lastPreview", Value: m.Preview()}, news()))
 				return m, err
 			}
 		}

@@ -381,6 +381,9 @@ func (s *Store) EditMessage(ctx context.Context, t omni.Tenant, messageID string
 		if err == nil {
 			_, err = c.exec(ctx, sqlMessageDoc, messageID, t.OrganisationID, doc)
 		}
+		if err == nil {
+			_, err = c.exec(ctx, sqlInteractionPreview, m.InteractionID, t.OrganisationID, m.Sequence, m.Preview())
+		}
 		return m, err
 	})
 	if err != nil {

@@ -92,6 +92,7 @@ const (
 	sqlInteractionChange
 	sqlInteractionSnoozesDue
 	sqlInteractionAppend
+	sqlInteractionPreview
 	sqlInteractionReadByAgent
 	sqlInteractionReadByContact
 	sqlInteractionKeysOfGroup
@@ -397,6 +398,7 @@ var statements = withRecords([stmtCount]string{
 		last_inbound_at = CASE WHEN ?7 THEN max(last_inbound_at, ?9) ELSE last_inbound_at END,
 		waiting_since = CASE WHEN ?8 THEN 0 WHEN ?7 AND waiting_since = 0 THEN ?9 ELSE waiting_since END
 		WHERE id = ?1 AND org = ?2 RETURNING ` + interactionCols,
+	sqlInteractionPreview: `UPDATE interactions SET last_preview = ?4 WHERE id = ?1 AND org = ?2 AND last_sequence = ?3`,
 	sqlInteractionReadByAgent: `UPDATE interactions SET agent_read_seq = min(?3, last_sequence), unread = (
 			SELECT count(*) FROM messages m
 			WHERE m.interaction_id = ?1 AND m.sequence > min(?3, interactions.last_sequence) AND m.direction = 'INBOUND')

@@ -477,6 +477,12 @@ func messageEdits(t *testing.T, s store.Store) {
 	require.Equal(t, base+120, got.DeletedAt)
 	require.Empty(t, got.Payload.TextBody())
 	require.Len(t, got.Edits, 3)
+	preview := func() string {
+		i, err := s.Interaction(ctx, w.tenant, w.talk.ID)
+		require.NoError(t, err)
+		return i.LastPreview
+	}
+	require.Empty(t, preview(), "lists show nothing of it either")
 	_, changed = edit(base+130, "back")
 	require.False(t, changed, "what was taken back stays so")
 
@@ -491,6 +497,11 @@ func messageEdits(t *testing.T, s store.Store) {
 	require.NoError(t, err)
 	require.Equal(t, "10", got.Payload.TextBody())
 	require.Equal(t, base+209, got.EditedAt)
+	require.Equal(t, "10", preview())
+	w.append(t, s, w.inbound(w.talk, "the last"))
+	_, _, err = s.EditMessage(ctx, w.tenant, other.ID, omni.MessageEdit{At: base + 300, Text: "changed"})
+	require.NoError(t, err)
+	require.Equal(t, "the last", preview())
 	_, _, err = s.EditMessage(ctx, w.tenant, omni.NewID(), omni.MessageEdit{At: base, Text: "x"})
 	require.ErrorIs(t, err, omni.ErrNotFound)
 }

@@ -235,6 +235,7 @@ export class Live {
         break;
       case "message.updated":
         this.onMessage(withAllReactions(e.data as Message));
+        if ((e.data as Message).editedAt) void this.fetchInteraction((e.data as Message).interactionId); // lists show its text
         break;
       case "message.reaction": {
         const c = e.data as ReactionChange;
@@ -244,6 +245,7 @@ export class Live {
       case "message.deleted": {
         const d = e.data as MessageDeletion;
         this.patchThread(d.interactionId, (thread) => withDeletion(thread, d));
+        void this.fetchInteraction(d.interactionId);
         break;
       }
       case "message.status":
