@@ -1,9 +1,16 @@
 package server
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
 	"testing"
+	"time"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -33,4 +40,30 @@ func FuzzCommand(f *testing.F) {
 func decode[T any](cmd wire.Command) error {
 	_, err := command(cmd, func(T) (any, error) { return struct{}{}, nil })
 	return err
+}
+
+// FuzzCarrierLink reads any bytes as the token of a link for carriers: without the key nobody makes one.
+func FuzzCarrierLink(f *testing.F) {
+	s := &Server{o: Options{PublicURL: "https://chat.example.com", MediaKeys: [][]byte{bytes.Repeat([]byte("m"), 32), bytes.Repeat([]byte("n"), 32)}}, now: time.Now}
+	s.d.Media = noMedia{}
+	m, file := omni.ServiceMessage{ID: omni.NewID(), Tenant: omni.Org(omni.NewID())}, omni.MediaReference{ID: omni.NewID(), ContentType: "image/png"}
+	good := path.Base(s.FileLink(m, file))
+	if _, _, got, ok := s.carrierLink(good); !ok || got != file.ID {
+		f.Fatalf("%s is not read back", good)
+	}
+	for _, token := range []string{"", ".png", "AAAA", strings.Repeat("A", 139), strings.Repeat("_", 139) + ".jpg", "%2e%2e", "a=b", good[1:], good[:60]} {
+		f.Add(token)
+	}
+	good, _, _ = strings.Cut(good, ".")
+	f.Fuzz(func(t *testing.T, token string) {
+		if _, _, _, ok := s.carrierLink(token); ok && !strings.HasPrefix(token, good) {
+			t.Fatalf("%q is taken", token)
+		}
+	})
+}
+
+type noMedia struct{}
+
+func (noMedia) Open(context.Context, string, string) (io.ReadSeekCloser, error) {
+	return nil, fs.ErrNotExist
 }
