@@ -100,7 +100,7 @@ func (d *doubles) find(name omni.CarrierName) (*double, error) {
 func (d *doubles) Close() error {
 	for _, one := range d.all {
 		_ = one.server.Close()
-		one.Double.Close()
+		one.Close()
 	}
 	d.serving.Wait()
 	return nil
