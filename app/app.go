@@ -19,6 +19,7 @@ import (
 	"omniservice/carriers"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
+	"omniservice/carriers/whatsapp"
 	"omniservice/hub"
 	"omniservice/hub/membus"
 	"omniservice/hub/redisbus"
@@ -150,7 +151,7 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, twilio.New())
+	return carriers.NewRegistry(a.test, whatsapp.New(), twilio.New())
 }
 
 func (a *App) assemble() error {

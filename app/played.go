@@ -9,6 +9,7 @@ import (
 	"omniservice/carriers"
 	"omniservice/carriers/simulate"
 	"omniservice/carriers/twilio"
+	"omniservice/carriers/whatsapp"
 	"omniservice/omni"
 )
 
@@ -21,6 +22,7 @@ type Played struct {
 // PlayedProviders lists all of them, in the order of omni.CarrierNames. The Test carrier is none: it plays itself.
 func PlayedProviders() []Played {
 	return []Played{
+		{whatsapp.New(), whatsapp.Player{}},
 		{twilio.New(), twilio.Player{}},
 	}
 }

@@ -139,6 +139,13 @@ type TemplateManager interface {
 	FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (text string, err error)
 }
 
+// Explainer is a Carrier that can put its error codes into words.
+type Explainer interface {
+	// Explain says what a code of the provider means and what to do about it, in a sentence each for an agent. ok is false
+	// for a code that it does not know.
+	Explain(code string) (meaning, advice string, ok bool)
+}
+
 // CatchUp is a Carrier that can be asked for what came in while its webhooks did not arrive.
 type CatchUp interface {
 	// Missed lists what was written to an address of ours (the To of its events) since a moment, oldest first. Events that
@@ -151,6 +158,10 @@ type SendResult struct {
 	CarrierMessageID string
 	Status           omni.Status // queued or sent; a carrier that reports nothing later gives sent
 	Segments         int         // 0 if not told
+
+	// RecipientAlias is the recipient's address as the carrier knows it, where that differs from the one that was written to:
+	// both are the same person's. "" if it does not differ, or is not told.
+	RecipientAlias string
 }
 
 // Account is one account's configuration, opened.

@@ -37,6 +37,7 @@ var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
 	omni.CarrierMessageBird: {
 		signsURL: true,
 	},
+	omni.CarrierWhatsApp: {settings: map[string]string{"wabaId": "", "phoneNumberIds": "+254700100200=310000000000017"}}, // theirs are of several accounts
 	omni.CarrierPubNub: {secrets: map[string]string{"previousToken": "previousWebhookToken"}},
 }
 

@@ -339,6 +339,11 @@ var EventKinds = []EventKind{
 // Valid reports whether k is one of EventKinds.
 func (k EventKind) Valid() bool { return isOneOf(k, EventKinds) }
 
+// ownWords reports whether the status of such an event is a word of the carrier: APPROVED, RED, stop.
+func (k EventKind) ownWords() bool {
+	return k == EventTemplate || k == EventAccount || k == EventPreference
+}
+
 // PayloadType is the kind of a message's content.
 type PayloadType string
 

@@ -164,7 +164,7 @@ type CarrierChannelEvent struct {
 	Recipients       []string         `json:"recipients,omitempty"      bson:"recipients,omitempty"` // all recipients of a group message
 	Text             string           `json:"text"                      bson:"text"`
 	Media            []MediaReference `json:"media"                     bson:"media"`
-	Status           Status           `json:"status"                    bson:"status"`
+	Status           Status           `json:"status"                    bson:"status"` // of a template, account or preference: the carrier's word
 	ErrorCode        string           `json:"errorCode"                 bson:"errorCode"`
 	Reason           Reason           `json:"reason,omitempty"          bson:"reason,omitempty"`    // what ErrorCode means here
 	Retryable        bool             `json:"retryable,omitempty"       bson:"retryable,omitempty"` // the carrier's table says that the message may be sent again
@@ -201,7 +201,7 @@ func (e CarrierChannelEvent) Validate() error {
 	bad.require(e.Direction.Valid(), "direction", "must be INBOUND or OUTBOUND")
 	bad.require(e.Carrier.Valid(), "carrier", "is not a carrier")
 	bad.require(e.ChannelType.Valid(), "channelType", "is not a channel type")
-	bad.require(e.Status == "" || e.Status.Valid(), "status", "is not a status")
+	bad.require(e.Status == "" || e.Status.Valid() || e.Kind.ownWords() && len(e.Status) <= 64, "status", "is not a status")
 	bad.require(e.Reason == "" || e.Reason.Valid(), "reason", "is not a reason")
 	bad.require(len(e.CarrierMessageID) <= 255, "carrierMessageId", "must be at most 255 bytes")
 	switch e.Kind {

@@ -121,3 +121,17 @@ func TestWhatJSONNeverShows(t *testing.T) {
 		require.NotContains(t, string(b), canary, "%T", v)
 	}
 }
+
+func TestMetadataHoldsNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	var m omni.Metadata
+	m.Set("empty", "")
+	require.Nil(t, m)
+	m.Set("long", "a"+strings.Repeat("é", 4096))
+	require.Equal(t, "a"+strings.Repeat("é", 2047), m["long"], "no character is cut in two")
+	for i := range 100 {
+		m.Set(strings.Repeat("k", i%60+1), "x")
+	}
+	require.NoError(t, m.Validate())
+	require.Len(t, m, 32)
+}

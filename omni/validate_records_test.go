@@ -2,7 +2,9 @@ package omni_test
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -204,6 +206,98 @@ func recordTables() []table {
 			rule[omni.Reaction]{"emoji", func(r *omni.Reaction) { r.Emoji = long256 }},
 			rule[omni.Reaction]{"at", func(r *omni.Reaction) { r.At = 0 }},
 			rule[omni.Reaction]{"schemaVersion.date", func(r *omni.Reaction) { r.SchemaVersion = omni.SchemaVersion{Version: 1} }},
+		),
+		tableOf(func() omni.Metadata { return omni.Metadata{"username": "lua"} }, []func(*omni.Metadata){
+			func(m *omni.Metadata) { *m = nil },
+			func(m *omni.Metadata) { (*m)["x"] = strings.Repeat("a", 4096) },
+		},
+			rule[omni.Metadata]{"metadata", func(m *omni.Metadata) {
+				for i := range 32 {
+					(*m)[strconv.Itoa(i)] = "x"
+				}
+			}},
+			rule[omni.Metadata]{"metadata", func(m *omni.Metadata) { (*m)[strings.Repeat("k", 65)] = "x" }},
+			rule[omni.Metadata]{"metadata", func(m *omni.Metadata) { (*m)["x"] = strings.Repeat("a", 4097) }},
+		),
+		tableOf(validTemplateMessage, []func(*omni.TemplateMessage){
+			func(m *omni.TemplateMessage) { m.TemplateID, m.Components = "", nil },
+		},
+			rule[omni.TemplateMessage]{"templateId", func(m *omni.TemplateMessage) { m.TemplateID = badID }},
+			rule[omni.TemplateMessage]{"name", func(m *omni.TemplateMessage) { m.Name = "" }},
+			rule[omni.TemplateMessage]{"language", func(m *omni.TemplateMessage) { m.Language = "" }},
+			rule[omni.TemplateMessage]{"components", func(m *omni.TemplateMessage) { m.Components = slices.Repeat(m.Components, 7) }},
+			rule[omni.TemplateMessage]{"components.type", func(m *omni.TemplateMessage) { m.Components[0].Type = "footer" }},
+			rule[omni.TemplateMessage]{"components.subType", func(m *omni.TemplateMessage) { m.Components[2].SubType = long256 }},
+			rule[omni.TemplateMessage]{"components.index", func(m *omni.TemplateMessage) { m.Components[2].Index = -1 }},
+			rule[omni.TemplateMessage]{"components.parameters", func(m *omni.TemplateMessage) {
+				m.Components[1].Parameters = slices.Repeat(m.Components[1].Parameters, 34)
+			}},
+			rule[omni.TemplateMessage]{"components.parameters.type", func(m *omni.TemplateMessage) { m.Components[1].Parameters[0].Type = "" }},
+			rule[omni.TemplateMessage]{"components.parameters.name", func(m *omni.TemplateMessage) { m.Components[1].Parameters[0].Name = long256 }},
+			rule[omni.TemplateMessage]{"components.parameters.text", func(m *omni.TemplateMessage) { m.Components[1].Parameters[0].Text = longText }},
+			rule[omni.TemplateMessage]{"components.parameters.value", func(m *omni.TemplateMessage) { m.Components[1].Parameters[2].Value = "{" }},
+			rule[omni.TemplateMessage]{"components.parameters.file.type", func(m *omni.TemplateMessage) { m.Components[0].Parameters[0].File.Type = "" }},
+			rule[omni.TemplateMessage]{"components.parameters.location.latitude", func(m *omni.TemplateMessage) {
+				m.Components[1].Parameters[1].Location.Latitude = -91
+			}},
+		),
+		tableOf(validInteractive, []func(*omni.InteractiveMessage){
+			func(m *omni.InteractiveMessage) { m.Type, m.Choices = omni.InteractiveLocation, nil },
+			func(m *omni.InteractiveMessage) {
+				m.Type, m.Choices, m.URL = omni.InteractiveURL, nil, "https://shop.example/cart"
+			},
+			func(m *omni.InteractiveMessage) { m.Type, m.Choices, m.Flow = omni.InteractiveFlow, nil, "{}" },
+			func(m *omni.InteractiveMessage) {
+				file := validFile()
+				m.Header, m.HeaderFile = "", &file
+			},
+		},
+			rule[omni.InteractiveMessage]{"type", func(m *omni.InteractiveMessage) { m.Type, m.Choices = "quiz", nil }},
+			rule[omni.InteractiveMessage]{"header", func(m *omni.InteractiveMessage) { m.Header = longText }},
+			rule[omni.InteractiveMessage]{"footer", func(m *omni.InteractiveMessage) { m.Footer = longText }},
+			rule[omni.InteractiveMessage]{"headerFile", func(m *omni.InteractiveMessage) {
+				file := validFile()
+				m.HeaderFile = &file
+			}},
+			rule[omni.InteractiveMessage]{"headerFile.type", func(m *omni.InteractiveMessage) {
+				m.Header, m.HeaderFile = "", &omni.MediaReference{ID: idA, State: omni.MediaReady}
+			}},
+			rule[omni.InteractiveMessage]{"choices", func(m *omni.InteractiveMessage) { m.Choices = nil }},
+			rule[omni.InteractiveMessage]{"choices", func(m *omni.InteractiveMessage) { m.Type = omni.InteractiveLocation }},
+			rule[omni.InteractiveMessage]{"choices", func(m *omni.InteractiveMessage) {
+				m.Choices = nil
+				for i := range 11 {
+					m.Choices = append(m.Choices, omni.InteractiveChoice{ID: strconv.Itoa(i), Title: "x"})
+				}
+			}},
+			rule[omni.InteractiveMessage]{"choices.id", func(m *omni.InteractiveMessage) { m.Choices[0].ID = "" }},
+			rule[omni.InteractiveMessage]{"choices.id", func(m *omni.InteractiveMessage) { m.Choices[1].ID = m.Choices[0].ID }},
+			rule[omni.InteractiveMessage]{"choices.title", func(m *omni.InteractiveMessage) { m.Choices[0].Title = "" }},
+			rule[omni.InteractiveMessage]{"choices.description", func(m *omni.InteractiveMessage) { m.Choices[0].Description = long256 }},
+			rule[omni.InteractiveMessage]{"choices.section", func(m *omni.InteractiveMessage) { m.Choices[0].Section = long256 }},
+			rule[omni.InteractiveMessage]{"button", func(m *omni.InteractiveMessage) { m.Button = long256 }},
+			rule[omni.InteractiveMessage]{"url", func(m *omni.InteractiveMessage) {
+				m.Type, m.Choices, m.URL = omni.InteractiveURL, nil, "http://shop.example"
+			}},
+			rule[omni.InteractiveMessage]{"url", func(m *omni.InteractiveMessage) { m.URL = "https://shop.example" }},
+			rule[omni.InteractiveMessage]{"flow", func(m *omni.InteractiveMessage) { m.Flow = "{}" }},
+			rule[omni.InteractiveMessage]{"flow", func(m *omni.InteractiveMessage) { m.Type, m.Choices, m.Flow = omni.InteractiveFlow, nil, "{" }},
+		),
+		tableOf(func() omni.Location { return omni.Location{Latitude: 90, Longitude: -180, Name: "Pole"} }, nil,
+			rule[omni.Location]{"latitude", func(l *omni.Location) { l.Latitude = math.NaN() }},
+			rule[omni.Location]{"longitude", func(l *omni.Location) { l.Longitude = 180.1 }},
+			rule[omni.Location]{"name", func(l *omni.Location) { l.Name = longText }},
+			rule[omni.Location]{"address", func(l *omni.Location) { l.Address = longText }},
+		),
+		tableOf(func() omni.ContactCard {
+			return omni.ContactCard{Name: "Juma", Phones: []string{"+254 722 000 111"}, Emails: []string{"juma@example.com"}}
+		}, nil,
+			rule[omni.ContactCard]{"name", func(c *omni.ContactCard) { c.Name = long256 }},
+			rule[omni.ContactCard]{"phones", func(c *omni.ContactCard) { c.Phones = slices.Repeat(c.Phones, 21) }},
+			rule[omni.ContactCard]{"emails", func(c *omni.ContactCard) { c.Emails = slices.Repeat(c.Emails, 21) }},
+			rule[omni.ContactCard]{"phones", func(c *omni.ContactCard) { c.Phones[0] = long256 }},
+			rule[omni.ContactCard]{"emails", func(c *omni.ContactCard) { c.Emails[0] = long256 }},
+			rule[omni.ContactCard]{"organisation", func(c *omni.ContactCard) { c.Organisation = long256 }},
 		),
 		tableOf(func() omni.IdentityAlias {
 			return omni.IdentityAlias{Address: "+525512345678", Kind: omni.AliasVariant, At: 1}

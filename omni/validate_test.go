@@ -76,6 +76,41 @@ func org() omni.Tenant { return omni.Org(idA) }
 
 func validPayload() omni.MessagePayload { return omni.TextPayload("hello") }
 
+// rich is a payload of one of the kinds that are more than text and files.
+func rich(kind omni.PayloadType) omni.MessagePayload {
+	p := omni.MessagePayload{Type: kind, Text: &omni.TextMessage{Body: "hello"}}
+	switch kind {
+	case omni.PayloadTemplate:
+		m := validTemplateMessage()
+		p.Template = &m
+	case omni.PayloadInteractive:
+		m := validInteractive()
+		p.Interactive = &m
+	case omni.PayloadLocation:
+		p.Location = &omni.Location{Latitude: -1.28333, Longitude: 36.81667}
+	default:
+		p.Contacts = []omni.ContactCard{{Name: "Juma Bakari"}}
+	}
+	return p
+}
+
+func validTemplateMessage() omni.TemplateMessage {
+	file, place := validFile(), omni.Location{Name: "Office"}
+	return omni.TemplateMessage{TemplateID: idA, Name: "visit_2", Language: "en_US", Components: []omni.TemplateComponent{
+		{Type: "header", Parameters: []omni.TemplateParameter{{Type: "image", File: &file}}},
+		{Type: "body", Parameters: []omni.TemplateParameter{
+			{Type: "text", Name: "name", Text: "Ana"}, {Type: "location", Location: &place}, {Type: "currency", Value: "{}"},
+		}},
+		{Type: "button", SubType: "url", Index: 1, Parameters: []omni.TemplateParameter{{Type: "text", Text: "5521"}}},
+	}}
+}
+
+func validInteractive() omni.InteractiveMessage {
+	return omni.InteractiveMessage{Type: omni.InteractiveList, Header: "Visit", Footer: "Thanks", Button: "Menu", Choices: []omni.InteractiveChoice{
+		{ID: "am", Title: "Morning", Description: "8 to 12", Section: "Tomorrow"}, {ID: "pm", Title: "Afternoon"},
+	}}
+}
+
 func validFile() omni.MediaReference {
 	return omni.MediaReference{
 		ID: idA, Carrier: omni.CarrierTwilio, Type: omni.MediaImage, ContentType: "image/png", Size: 7, State: omni.MediaReady,
@@ -205,6 +240,7 @@ func tables() []table {
 			func(m *omni.ServiceMessage) { m.Sequence = -7 },
 			func(m *omni.ServiceMessage) { m.Reason, m.ClientID = omni.ReasonUnknown, long256[1:] },
 		},
+			rule[omni.ServiceMessage]{"metadata.metadata", func(m *omni.ServiceMessage) { m.Metadata = omni.Metadata{"": "x"} }},
 			rule[omni.ServiceMessage]{"id", func(m *omni.ServiceMessage) { m.ID = "" }},
 			rule[omni.ServiceMessage]{"tenant.organisationId", func(m *omni.ServiceMessage) { m.Tenant.OrganisationID = "" }},
 			rule[omni.ServiceMessage]{"interactionId", func(m *omni.ServiceMessage) { m.InteractionID = badID }},
@@ -255,6 +291,12 @@ func tables() []table {
 			rule[omni.CarrierChannelEvent]{"carrierMessageId", func(e *omni.CarrierChannelEvent) {
 				e.Kind, e.Status, e.CarrierMessageID = omni.EventStatus, omni.StatusSent, ""
 			}},
+			rule[omni.CarrierChannelEvent]{"location.longitude", func(e *omni.CarrierChannelEvent) { e.Location = &omni.Location{Longitude: 181} }},
+			rule[omni.CarrierChannelEvent]{"contacts", func(e *omni.CarrierChannelEvent) {
+				e.Contacts = slices.Repeat([]omni.ContactCard{{Name: "Juma"}}, 51)
+			}},
+			rule[omni.CarrierChannelEvent]{"contacts.name", func(e *omni.CarrierChannelEvent) { e.Contacts = []omni.ContactCard{{}} }},
+			rule[omni.CarrierChannelEvent]{"metadata.metadata", func(e *omni.CarrierChannelEvent) { e.Metadata = omni.Metadata{"": "x"} }},
 			rule[omni.CarrierChannelEvent]{"fragment.index", func(e *omni.CarrierChannelEvent) {
 				e.Fragment = &omni.MessageFragment{Reference: "7", Index: 3, Total: 2}
 			}},
@@ -271,6 +313,10 @@ func tables() []table {
 			func(p *omni.MessagePayload) {
 				*p = omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: "poll"}
 			},
+			func(p *omni.MessagePayload) { *p = rich(omni.PayloadTemplate) },
+			func(p *omni.MessagePayload) { *p = rich(omni.PayloadInteractive) },
+			func(p *omni.MessagePayload) { *p = rich(omni.PayloadLocation) },
+			func(p *omni.MessagePayload) { *p = rich(omni.PayloadContacts) },
 		},
 			rule[omni.MessagePayload]{"type", func(p *omni.MessagePayload) { p.Type = "" }},
 			rule[omni.MessagePayload]{"text.body", func(p *omni.MessagePayload) { p.Text.Body = strings.Repeat("a", omni.MaxText+1) }},
@@ -315,6 +361,34 @@ func tables() []table {
 				p.Type, p.Media = omni.PayloadMedia, []omni.MediaMessage{{Type: omni.MediaImage, Reference: f}}
 			}},
 			rule[omni.MessagePayload]{"unsupported", func(p *omni.MessagePayload) { p.Type = omni.PayloadUnsupported }},
+			rule[omni.MessagePayload]{"template", func(p *omni.MessagePayload) { p.Type = omni.PayloadTemplate }},
+			rule[omni.MessagePayload]{"interactive", func(p *omni.MessagePayload) { p.Type = omni.PayloadInteractive }},
+			rule[omni.MessagePayload]{"location", func(p *omni.MessagePayload) { p.Type = omni.PayloadLocation }},
+			rule[omni.MessagePayload]{"contacts", func(p *omni.MessagePayload) { p.Type = omni.PayloadContacts }},
+			rule[omni.MessagePayload]{"template", func(p *omni.MessagePayload) { p.Template = rich(omni.PayloadTemplate).Template }},
+			rule[omni.MessagePayload]{"interactive", func(p *omni.MessagePayload) { p.Interactive = rich(omni.PayloadInteractive).Interactive }},
+			rule[omni.MessagePayload]{"location", func(p *omni.MessagePayload) { p.Location = &omni.Location{} }},
+			rule[omni.MessagePayload]{"contacts", func(p *omni.MessagePayload) { p.Contacts = []omni.ContactCard{{Name: "Juma"}} }},
+			rule[omni.MessagePayload]{"contacts", func(p *omni.MessagePayload) {
+				*p = rich(omni.PayloadContacts)
+				p.Contacts = slices.Repeat(p.Contacts, 51)
+			}},
+			rule[omni.MessagePayload]{"template.name", func(p *omni.MessagePayload) {
+				*p = rich(omni.PayloadTemplate)
+				p.Template.Name = "Hello"
+			}},
+			rule[omni.MessagePayload]{"interactive.type", func(p *omni.MessagePayload) {
+				*p = rich(omni.PayloadInteractive)
+				p.Interactive.Type, p.Interactive.Choices = "quiz", nil
+			}},
+			rule[omni.MessagePayload]{"location.latitude", func(p *omni.MessagePayload) {
+				*p = rich(omni.PayloadLocation)
+				p.Location.Latitude = 91
+			}},
+			rule[omni.MessagePayload]{"contacts.name", func(p *omni.MessagePayload) {
+				*p = rich(omni.PayloadContacts)
+				p.Contacts[0].Name = ""
+			}},
 		),
 		tableOf(validFile, []func(*omni.MediaReference){
 			func(r *omni.MediaReference) {

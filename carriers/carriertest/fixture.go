@@ -123,7 +123,12 @@ func (f Fixture) HTTPRequest(tb testing.TB, base string) *http.Request {
 }
 
 // Authentic reports whether the provider made the request, as far as its signature tells.
-func (f Fixture) Authentic() bool { return f.Error == nil || !isAuthentication(f.Error.Name) }
+func (f Fixture) Authentic() bool {
+	if f.Error != nil {
+		return !isAuthentication(f.Error.Name)
+	}
+	return f.Response.Status != http.StatusUnauthorized && f.Response.Status != http.StatusForbidden
+}
 
 func isAuthentication(name string) bool {
 	return slices.Contains([]string{
@@ -147,36 +152,60 @@ func kindOf(name string) error {
 	}
 }
 
-// Check runs the fixture through Verify, Parse and Respond of c. It returns what is not as the fixture says.
+// handshake is the kind of a fixture in which the provider asks whether an address is ours.
+const handshake = "handshake"
+
+// Check runs the fixture through Challenge, Verify, Parse and Respond of c. It returns what is not as the fixture says. A
+// fixture of a refusal need not name the error; its status says enough.
 func (f Fixture) Check(c carriers.Carrier) error {
 	r := f.Webhook()
+	if asked, err := f.checkChallenge(c, r); asked || err != nil {
+		return err
+	}
 	err := c.Verify(r)
 	if !f.Authentic() {
-		if err == nil {
-			return fmt.Errorf("%s: accepted, though it has to be refused as %s", f.Name, f.Error.Name)
-		}
-		return f.checkError(err)
+		return f.checkRefused(err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: refused, though it is authentic: %w", f.Name, err)
 	}
 	p, err := c.Parse(r)
 	switch {
-	case err != nil && (f.Error == nil || isIgnored(f.Error.Name)):
-		return fmt.Errorf("%s: not parsed: %w", f.Name, err)
+	case f.Response.Status >= http.StatusBadRequest || f.Error != nil && !isIgnored(f.Error.Name):
+		return f.checkRefused(err)
 	case err != nil:
-		return f.checkError(err)
-	case f.Error != nil && !isIgnored(f.Error.Name):
-		return fmt.Errorf("%s: parsed, though it has to be refused as %s", f.Name, f.Error.Name)
+		return fmt.Errorf("%s: not parsed: %w", f.Name, err)
 	case f.Error != nil && !slices.ContainsFunc(p.Ignored, func(i carriers.Ignored) bool { return i.Name == f.Error.Name }):
 		return fmt.Errorf("%s: %s is not reported, only %v", f.Name, f.Error.Name, p.Ignored)
-	case f.Error == nil && len(p.Ignored) > 0:
-		return fmt.Errorf("%s: ignored %v", f.Name, p.Ignored)
 	}
 	if err := f.CheckEvents(p.Events); err != nil {
 		return err
 	}
-	answer := c.Respond(p)
+	return f.checkAnswer(c.Respond(p))
+}
+
+// checkChallenge lets c answer a request that asks whether the address is ours. asked is false where it is none.
+func (f Fixture) checkChallenge(c carriers.Carrier, r carriers.WebhookRequest) (asked bool, err error) {
+	ch, ok := c.(carriers.Challenger)
+	if ok {
+		var answer carriers.HTTPResponse
+		answer, ok, err = ch.Challenge(r)
+		switch {
+		case ok && f.Response.Status >= http.StatusBadRequest:
+			return true, f.checkRefused(err)
+		case err != nil:
+			return ok, fmt.Errorf("%s: refused: %w", f.Name, err)
+		case ok:
+			return true, f.checkAnswer(answer)
+		}
+	}
+	if f.Kind == handshake {
+		return false, fmt.Errorf("%s: taken for a webhook", f.Name)
+	}
+	return false, nil
+}
+
+func (f Fixture) checkAnswer(answer carriers.HTTPResponse) error {
 	if answer.Status != f.Response.Status || f.Response.Body != nil && answer.Body != *f.Response.Body {
 		return fmt.Errorf("%s: answered %d %q", f.Name, answer.Status, answer.Body)
 	}
@@ -186,17 +215,36 @@ func (f Fixture) Check(c carriers.Carrier) error {
 	return nil
 }
 
-func (f Fixture) checkError(err error) error {
+// checkRefused expects the error that the fixture names, and the status that it is answered with.
+func (f Fixture) checkRefused(err error) error {
 	var e *carriers.WebhookError
 	switch {
+	case err == nil:
+		return fmt.Errorf("%s: accepted, though it has to be refused", f.Name)
 	case !asWebhookError(err, &e):
 		return fmt.Errorf("%s: the error is a %T, not a *WebhookError: %w", f.Name, err, err)
+	case f.Response.Status != 0 && statusOf(e) != f.Response.Status:
+		return fmt.Errorf("%s: refused with %d, not with %d: %w", f.Name, statusOf(e), f.Response.Status, err)
+	case f.Error == nil:
+		return nil
 	case e.Name != f.Error.Name || e.Field != f.Error.Field:
 		return fmt.Errorf("%s: refused as %q %q, not as %q %q", f.Name, e.Name, e.Field, f.Error.Name, f.Error.Field)
 	case !is(err, kindOf(e.Name)):
 		return fmt.Errorf("%s: %s is of another kind than %w", f.Name, e.Name, kindOf(e.Name))
 	}
 	return nil
+}
+
+// statusOf is the HTTP status that an error is answered with.
+func statusOf(e *carriers.WebhookError) int {
+	switch {
+	case e.Status != 0:
+		return e.Status
+	case is(e, omni.ErrUnauthenticated) || is(e, omni.ErrForbidden):
+		return http.StatusForbidden
+	default:
+		return http.StatusBadRequest
+	}
 }
 
 // always are the keys that an event of a fixture has in any case; the others of an event are looked at only where

@@ -65,11 +65,12 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	h.seen = &sync.Map{}
 	fixtures := Fixtures(t, h.Webhooks)
-	t.Run("memory", func(t *testing.T) { h.memory(t, fixtures) })
+	webhooks := slices.DeleteFunc(slices.Clone(fixtures), func(f Fixture) bool { return f.Kind == handshake })
+	t.Run("memory", func(t *testing.T) { h.memory(t, webhooks) })
 	t.Run("fixtures", func(t *testing.T) { h.fixtures(t, fixtures) })
-	t.Run("signatures", func(t *testing.T) { h.signatures(t, fixtures) })
+	t.Run("signatures", func(t *testing.T) { h.signatures(t, webhooks) })
 	t.Run("mutants", func(t *testing.T) { h.mutants(t, fixtures) })
-	t.Run("malformed", func(t *testing.T) { h.malformed(t, fixtures) })
+	t.Run("malformed", func(t *testing.T) { h.malformed(t, webhooks) })
 	t.Run("payloads", func(t *testing.T) { h.payloads(t) })
 	t.Run("account", func(t *testing.T) { h.account(t) })
 	if h.Sends != "" {
@@ -113,6 +114,9 @@ func (h Harness) fixtures(t *testing.T, fixtures []Fixture) {
 			c := h.open(t, f.Secret)
 			require.NoError(t, f.Check(c))
 			r := f.Webhook()
+			if f.Kind == handshake {
+				return
+			}
 			if !f.Authentic() {
 				h.silent(t, c.Verify(r))
 				return
@@ -264,7 +268,7 @@ func (h Harness) mutants(t *testing.T, fixtures []Fixture) {
 	}
 	look(func(f Fixture, mutant carriers.Carrier) bool { return f.Check(mutant) != nil })
 	look(func(f Fixture, mutant carriers.Carrier) bool {
-		if f.Authentic() {
+		if f.Authentic() && f.Kind != handshake {
 			for _, r := range h.forgeries(f) {
 				if mutant.Verify(r) == nil {
 					return true
@@ -279,13 +283,18 @@ func (h Harness) mutants(t *testing.T, fixtures []Fixture) {
 	}
 }
 
-// malformed cuts every fixture at each byte, and tries bodies that nobody sends. (Rules W8 and X3.)
+// malformed cuts every fixture at each byte, and tries bodies that nobody sends. (Rules W8 and X3.) What was cut the same
+// way before is not tried again: many fixtures begin alike.
 func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
+	tried := map[string][]string{}
 	for _, f := range fixtures {
+		alike := fmt.Sprint(f.Request.Method, f.Request.URL, f.Request.Headers["Content-Type"], f.Secret)
+		before := tried[alike]
+		tried[alike] = append(before, f.Request.Body)
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
 			c := h.open(t, f.Secret)
-			for i := range len(f.Request.Body) {
+			for i := known(f.Request.Body, before); i < len(f.Request.Body); i++ {
 				r := f.Webhook()
 				r.Body = r.Body[:i]
 				h.Sign(f.Secret, &r)
@@ -299,6 +308,9 @@ func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
 				h.verifies(t, c, r)
 				h.parses(t, c, r)
 			}
+			if len(before) > 0 {
+				return
+			}
 			for _, body := range hostile(8 << 10) {
 				r := f.Webhook()
 				r.Body = body
@@ -308,6 +320,19 @@ func (h Harness) malformed(t *testing.T, fixtures []Fixture) {
 			}
 		})
 	}
+}
+
+// known is the length at which a body has to be cut to be one that was not cut out of others.
+func known(body string, others []string) int {
+	most := 0
+	for _, other := range others {
+		n := 0
+		for n < len(body) && n < len(other) && body[n] == other[n] {
+			n++
+		}
+		most = max(most, n+1)
+	}
+	return most
 }
 
 // verifies expects a verdict on a request that no provider makes.
@@ -381,7 +406,7 @@ func (h Harness) memory(t *testing.T, fixtures []Fixture) {
 			continue // large bodies take long, and fixtures of a kind are read alike
 		}
 		tried[kind] = true
-		for i, body := range hostile(int(h.Provider.MaxBody())) {
+		for i, body := range hostile(int(min(h.Provider.MaxBody(), 1<<20))) { // what grows too fast does so in a part of the largest
 			r := f.Webhook()
 			r.Body = body
 			h.Sign(f.Secret, &r)

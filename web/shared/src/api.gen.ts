@@ -987,19 +987,30 @@ export interface components {
         };
         Capabilities: {
             captions: boolean;
+            contactCards: boolean;
             deliveryStatus: boolean;
+            interactive?: string[] | null;
+            location: boolean;
+            /** Format: int64 */
+            maxCaptionLength?: number;
             /** Format: int64 */
             maxMediaBytes?: number;
             /** Format: int64 */
             maxMediaCount?: number;
             /** Format: int64 */
+            maxTextBytes?: number;
+            /** Format: int64 */
             maxTextLength: number;
+            mediaLimits?: components["schemas"]["MediaLimit"][] | null;
             mediaTypes?: string[] | null;
             reactions: boolean;
+            readReceipts: boolean;
             readStatus: boolean;
             replyTo: boolean;
             segmented: boolean;
             templates: boolean;
+            /** Format: int64 */
+            totalMediaBytes?: number;
             typing: boolean;
             /** Format: int64 */
             windowHours?: number;
@@ -1481,6 +1492,11 @@ export interface components {
             organisation: components["schemas"]["OrganisationBody"];
             /** @description For an API key: its id, name and role */
             user: components["schemas"]["UserBody"];
+        };
+        MediaLimit: {
+            /** Format: int64 */
+            maxBytes: number;
+            types: string[] | null;
         };
         Message: {
             /** Format: int64 */

@@ -1,0 +1,120 @@
+package whatsapp
+
+import (
+	"encoding/json"
+
+	"omniservice/carriers"
+	"omniservice/omni"
+)
+
+// Status is how far a message of ours has come. (Seed: WhatsAppStatus.)
+type Status struct {
+	ID                    string          `json:"id"`
+	Status                string          `json:"status"`
+	Timestamp             stamp           `json:"timestamp"`
+	RecipientID           text            `json:"recipient_id"`
+	RecipientUserID       text            `json:"recipient_user_id"`
+	RecipientParentUserID text            `json:"recipient_parent_user_id"`
+	RecipientType         text            `json:"recipient_type"`
+	CallbackData          text            `json:"biz_opaque_callback_data"`
+	Conversation          *Conversation   `json:"conversation"`
+	Pricing               *Pricing        `json:"pricing"`
+	Errors                List[Error]     `json:"errors"`
+	Type                  json.RawMessage `json:"type"`
+}
+
+// Conversation is what Meta charges by, in the pricing before July 2025 and in windows that an advertisement opened.
+// (Seed: WhatsAppConversation.)
+type Conversation struct {
+	ID        text   `json:"id"`
+	ExpiresAt stamp  `json:"expiration_timestamp"`
+	Origin    Origin `json:"origin"`
+}
+
+// Origin is what opened a conversation. (Seed: WhatsAppOrigin.)
+type Origin struct {
+	Type text `json:"type"`
+}
+
+// Pricing is what a message costs.
+type Pricing struct {
+	Billable     *flag `json:"billable"`
+	PricingModel text  `json:"pricing_model"`
+	Category     text  `json:"category"`
+	Type         text  `json:"type"`
+}
+
+// Error is one error of a webhook.
+type Error struct {
+	Code    text `json:"code"`
+	Title   text `json:"title"`
+	Message text `json:"message"`
+	Details text `json:"details"` // where older versions have it
+	Data    struct {
+		Details text `json:"details"`
+	} `json:"error_data"`
+}
+
+// played is the word for a voice message that was listened to.
+const played = "played"
+
+// statuses tells what Meta's words mean. Source: "Status messages webhook reference", read 2026-11-23. The word deleted,
+// which older versions sent when a person took a message back, is no status.
+var statuses = map[string]omni.Status{
+	"sent":      omni.StatusSent,
+	"delivered": omni.StatusDelivered,
+	"read":      omni.StatusRead,
+	played:      omni.StatusRead,
+	"failed":    omni.StatusFailed,
+}
+
+func (b *batch) status(s Status) error {
+	status, ok := statuses[s.Status]
+	if !ok {
+		return b.ignore(carriers.UnknownStatus, s.Status)
+	}
+	id, err := carriers.ID("id", s.ID)
+	if err != nil || s.RecipientType == "group" {
+		return b.ignore(carriers.UnknownEvent, "status")
+	}
+	if !b.first(id + " " + string(status)) {
+		return nil
+	}
+	e := b.event(omni.EventStatus, omni.Outbound)
+	e.CarrierMessageID, e.Status = id, status
+	e.From, e.To = b.ours, addressOf(s.RecipientID, s.RecipientUserID)
+	e.OccurredAt = omni.Millis(s.Timestamp)
+	e.ErrorCode = string(codeOf(string(s.Errors.First().Code)))
+	e.Reason = reasonOfStatus(status, ErrorCode(e.ErrorCode))
+	e.Retryable = e.Reason.Retryable()
+	if omni.ValidID(string(s.CallbackData)) {
+		e.ClientReference = string(s.CallbackData)
+	}
+	if s.Status == played {
+		e.Metadata.Set("played", "true")
+	}
+	if e.To != string(s.RecipientUserID) {
+		set(&e.Metadata, "userId", s.RecipientUserID)
+	}
+	set(&e.Metadata, "parentUserId", s.RecipientParentUserID)
+	if c := s.Conversation; c != nil {
+		set(&e.Metadata, "conversationId", c.ID)
+		set(&e.Metadata, "conversationOrigin", c.Origin.Type)
+		setTime(&e.Metadata, "conversationExpiresAt", c.ExpiresAt)
+	}
+	if p := s.Pricing; p != nil {
+		set(&e.Metadata, "pricingModel", p.PricingModel)
+		set(&e.Metadata, "pricingCategory", p.Category)
+		set(&e.Metadata, "pricingType", p.Type)
+		billable := p.Type == "regular"
+		if p.Billable != nil {
+			billable = bool(*p.Billable)
+		}
+		if billable {
+			e.Metadata.Set("billable", "true")
+		} else {
+			e.Metadata.Set("billable", "false")
+		}
+	}
+	return b.add(e)
+}
