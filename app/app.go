@@ -17,6 +17,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"omniservice/carriers"
+	"omniservice/carriers/bandwidth"
+	"omniservice/carriers/inteliquent"
+	"omniservice/carriers/messagebird"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -151,7 +154,14 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 // providers lists the carriers that there are.
 func (a *App) providers() (*carriers.Registry, error) {
 	a.test = testcarrier.New(testcarrier.Options{Now: a.o.Now})
-	return carriers.NewRegistry(a.test, whatsapp.New(), twilio.New())
+	return carriers.NewRegistry(
+		a.test,
+		messagebird.New(),
+		whatsapp.New(),
+		twilio.New(),
+		bandwidth.New(),
+		inteliquent.New(),
+	)
 }
 
 func (a *App) assemble() error {

@@ -7,6 +7,9 @@ import (
 	"unicode"
 
 	"omniservice/carriers"
+	"omniservice/carriers/bandwidth"
+	"omniservice/carriers/inteliquent"
+	"omniservice/carriers/messagebird"
 	"omniservice/carriers/simulate"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -22,8 +25,11 @@ type Played struct {
 // PlayedProviders lists all of them, in the order of omni.CarrierNames. The Test carrier is none: it plays itself.
 func PlayedProviders() []Played {
 	return []Played{
+		{messagebird.New(), messagebird.Player{}},
 		{whatsapp.New(), whatsapp.Player{}},
 		{twilio.New(), twilio.Player{}},
+		{bandwidth.New(), bandwidth.Player{}},
+		{inteliquent.New(), inteliquent.Player{}},
 	}
 }
 
