@@ -19,6 +19,9 @@ type LogInfo struct {
 	Reason      string           `json:"reason,omitempty"`
 }
 
+// Attr gives the info to a log record: its attributes stand beside the record's others, in no group.
+func (l LogInfo) Attr() slog.Attr { return slog.Any("", l) }
+
 // LogValue implements slog.LogValuer, leaving out what is empty.
 func (l LogInfo) LogValue() slog.Value {
 	all := []slog.Attr{

@@ -18,7 +18,7 @@ import (
 func logged(t *testing.T, l carriers.LogInfo) map[string]any {
 	t.Helper()
 	var out bytes.Buffer
-	slog.New(slog.NewJSONHandler(&out, nil)).Info("webhook", slog.Any("", l)) // a group without a name is inlined
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("webhook", l.Attr())
 	var line map[string]any
 	require.NoError(t, json.Unmarshal(out.Bytes(), &line))
 	for _, k := range []string{"time", "level", "msg"} {

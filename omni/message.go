@@ -1,6 +1,7 @@
 package omni
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -97,6 +98,9 @@ type ServiceMessage struct {
 	Reason           Reason           `json:"reason,omitempty"           bson:"reason,omitempty"`        // why it failed
 	ErrorCode        string           `json:"errorCode,omitempty"        bson:"errorCode,omitempty"`     // the carrier's own code
 	Metadata         Metadata         `json:"metadata,omitempty"         bson:"metadata,omitempty"`      // what the carrier told beside it
+	EditedAt         Millis           `json:"editedAt,omitempty"         bson:"editedAt,omitempty"`      // when its sender changed it; 0: never
+	DeletedAt        Millis           `json:"deletedAt,omitempty"        bson:"deletedAt,omitempty"`     // when its sender took it back; 0: not
+	Edits            []MessageEdit    `json:"edits,omitempty"            bson:"edits,omitempty"`         // what it said before, oldest first
 	Publish          *PublishChannel  `json:"publish,omitempty"          bson:"publish,omitempty"`       // outbound: what it goes out by
 	WorkflowSteps    []WorkflowSteps  `json:"workflowSteps,omitempty"    bson:"workflowSteps,omitempty"` // what was done with it, in order
 	ReceivedAt       Millis           `json:"receivedAt"                 bson:"receivedAt"`              // when the gateway got it
@@ -126,6 +130,46 @@ func (m ServiceMessage) Validate() error {
 	return bad.err("message")
 }
 
+// maxEdits is how many earlier texts are kept of a message: the first, and the newest of the others.
+const maxEdits = 20
+
+// MessageEdit is what the sender of a message makes of it later, or what it said until then.
+type MessageEdit struct {
+	At      Millis `json:"at"                bson:"at"`                // when; of an earlier text: since when it had said that
+	Text    string `json:"text"              bson:"text"`              // the new text, or the earlier one
+	Deleted bool   `json:"deleted,omitempty" bson:"deleted,omitempty"` // they took it back: no text
+}
+
+// Edited is the message after e, which shares nothing with m that is changed. changed is false for what was done before, and
+// for what is older than what is known: what was taken back stays so.
+func (m ServiceMessage) Edited(e MessageEdit) (after ServiceMessage, changed bool) {
+	text := CleanText(e.Text)
+	switch {
+	case m.DeletedAt > 0, !e.Deleted && (e.At <= m.EditedAt || text == m.Payload.TextBody()):
+		return m, false
+	case e.Deleted:
+		m.DeletedAt, text = e.At, ""
+	}
+	if old := m.Payload.TextBody(); old != "" {
+		since := m.EditedAt
+		if since == 0 {
+			since = m.ReceivedAt
+		}
+		m.Edits = append(slices.Clone(m.Edits), MessageEdit{At: since, Text: old})
+		if len(m.Edits) > maxEdits {
+			m.Edits = slices.Delete(m.Edits, 1, 2)
+		}
+	}
+	if !e.Deleted {
+		m.EditedAt = e.At
+	}
+	m.Payload.Text = nil
+	if text != "" || m.Payload.Type == PayloadText {
+		m.Payload.Text = &TextMessage{Body: text}
+	}
+	return m, true
+}
+
 // Attempts is how often a person had the message sent again after it had failed. What the gateway tries again by itself has
 // a reason in the history.
 func (m ServiceMessage) Attempts() int {
@@ -153,6 +197,7 @@ func (m ServiceMessage) Preview() string {
 // CarrierChannelEvent is one thing that a carrier reported, in our words. (Seed: CarrierChannelEvent.)
 //
 // A status describes an outbound message: From is our sender, To the end user. Fields that a kind does not use are empty.
+// Of what is about an account, a template or a preference, Status is the carrier's own word.
 type CarrierChannelEvent struct {
 	Kind             EventKind        `json:"kind"                      bson:"kind"`
 	Direction        Direction        `json:"direction"                 bson:"direction"`

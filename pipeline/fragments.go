@@ -21,6 +21,9 @@ const (
 	fragmentMemory = 10 * time.Minute
 )
 
+// joinedPrefix begins the id of a text that was joined: ours, since the carrier knows its parts alone.
+const joinedPrefix = "joined:"
+
 // fragment keeps one part of a text, and goes on with the whole once all parts are there.
 func (p *Pipeline) fragment(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
 	f := *e.Fragment
@@ -32,7 +35,7 @@ func (p *Pipeline) fragment(ctx context.Context, r *store.InboxRecord, e omni.Ca
 		return fmt.Errorf("keep part %d of %d: %w", f.Index, f.Total, err)
 	}
 	if joined {
-		if p.o.Metrics.Webhook != nil {
+		if p.o.Metrics.Webhook != nil && r.NotBefore == 0 { // else it has waited, and the others have come
 			p.o.Metrics.Webhook(r.Carrier, carriers.DuplicateFragment, carriers.TypeMessage)
 		}
 		return nil
@@ -50,7 +53,7 @@ func (p *Pipeline) fragment(ctx context.Context, r *store.InboxRecord, e omni.Ca
 	whole.Fragment = nil
 	whole.Text = joinFragments(parts, f.Total)
 	whole.Segments = f.Total
-	whole.CarrierMessageID = "joined:" + hex.EncodeToString(sum[:16])
+	whole.CarrierMessageID = joinedPrefix + hex.EncodeToString(sum[:16])
 	if err := p.message(ctx, r, whole); err != nil {
 		return err
 	}

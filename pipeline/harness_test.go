@@ -70,6 +70,8 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
+	pace carriers.Pace // of every sender
+
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -116,6 +118,12 @@ func (*fakeCarrier) Verify(carriers.WebhookRequest) error { return nil }
 
 func (*fakeCarrier) Parse(carriers.WebhookRequest) (carriers.Parsed, error) {
 	return carriers.Parsed{}, nil
+}
+
+func (c *fakeCarrier) Pace(omni.ChannelType, string) carriers.Pace {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	return c.f.pace
 }
 
 func (*fakeCarrier) Respond(carriers.Parsed) carriers.HTTPResponse { return carriers.HTTPResponse{} }

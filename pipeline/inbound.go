@@ -1,10 +1,14 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,13 +178,18 @@ func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	var wait *waitError
 	switch {
 	case err == nil:
+		p.stuck.forget(r.ID)
 		return outcome{id: r.ID, done: true}
 	case errors.As(err, &wait):
 		return outcome{id: r.ID, again: wait.until, err: p.store.RetryInbox(ctx, r.ID, r.Attempts, wait.until, "")}
 	case ctx.Err() != nil:
 		return outcome{id: r.ID, stays: true}
-	case isAway(err): // an outage of ours is not the record's fault
+	case isAway(err) && !p.stuck.again(ctx, p, r.ID): // an outage of ours is not the record's fault
 		return outcome{id: r.ID, stays: true, err: err}
+	case isAway(err):
+		log.ErrorContext(ctx, "webhook fails although the store answers", "attempt", maxStuck, "err", err)
+		aside := p.setAside(ctx, r, store.SetAsidePoison, string(omni.CodeOf(err)))
+		return outcome{id: r.ID, stays: aside != nil, err: aside}
 	}
 	attempts := r.Attempts + 1
 	log.WarnContext(ctx, "webhook failed", "attempt", attempts, "err", err)
@@ -229,6 +238,43 @@ func (f *finished) forget(ids []string) {
 	}
 }
 
+const (
+	maxStuck  = 5           // how often a record may find the store away that answers all others
+	stuckWait = time.Second // for the store to answer
+)
+
+// stuck counts how often records failed as they do when the store is away, while it was not: such as one whose work never ends
+// in time. Else it would be tried for ever, and with it its conversation would stand still.
+type stuck struct {
+	mu    sync.Mutex
+	tries map[string]int
+}
+
+// again notes one more failure of a record if the store answers, and reports whether that was one too many.
+func (s *stuck) again(ctx context.Context, p *Pipeline, id string) bool {
+	if p.outage.away.Load() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, stuckWait)
+	defer cancel()
+	if p.store.Ping(ctx) != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tries == nil || len(s.tries) > mostFinished {
+		s.tries = map[string]int{}
+	}
+	s.tries[id]++
+	return s.tries[id] >= maxStuck
+}
+
+func (s *stuck) forget(id string) {
+	s.mu.Lock()
+	delete(s.tries, id)
+	s.mu.Unlock()
+}
+
 // waitError asks for the same record again at a moment, without counting a failure.
 type waitError struct{ until omni.Millis }
 
@@ -241,8 +287,25 @@ func (p *Pipeline) processEvents(ctx context.Context, r *store.InboxRecord) (err
 			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
 		}
 	}()
+	var waiting []omni.CarrierChannelEvent
+	var first error
 	for _, e := range r.Events {
-		if err := p.event(ctx, r, e); err != nil {
+		err := p.event(ctx, r, e)
+		if _, wait := errors.AsType[*waitError](err); wait {
+			waiting, first = append(waiting, e), cmp.Or(first, err) // perhaps for one of the others
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(r.Events) == 1 {
+		return first
+	}
+	again := *r
+	again.NotBefore = p.millis()
+	for _, e := range waiting {
+		if err := p.event(ctx, &again, e); err != nil {
 			return err
 		}
 	}
@@ -306,7 +369,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	in := incoming{
 		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
 		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
-		payload: payloadOf(e, text),
+		payload: payloadOf(e, text), metadata: e.Metadata,
 	}
 	contact, identity, err := p.identify(ctx, &in, &steps)
 	if err != nil {
@@ -326,16 +389,44 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 }
 
 func payloadOf(e omni.CarrierChannelEvent, text string) omni.MessagePayload {
-	if e.Unsupported != "" && len(e.Media) == 0 {
-		pl := omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
-		if text != "" {
-			pl.Text = &omni.TextMessage{Body: text}
-		}
+	var pl omni.MessagePayload
+	switch {
+	case e.Unsupported != "" && len(e.Media) == 0:
+		pl = omni.MessagePayload{Type: omni.PayloadUnsupported, Unsupported: omni.CleanName(e.Unsupported)}
+	case len(e.Media) > 0 || e.Location == nil && len(e.Contacts) == 0:
+		pl = omni.NewPayload(text, e.Media)
+		pl.ButtonPayload = e.ButtonPayload
 		return pl
+	case e.Location != nil:
+		pl = omni.MessagePayload{Type: omni.PayloadLocation, Location: e.Location}
+		text = cmp.Or(text, placeText(*e.Location))
+	default:
+		pl = omni.MessagePayload{Type: omni.PayloadContacts, Contacts: e.Contacts}
+		text = cmp.Or(text, cardsText(e.Contacts))
 	}
-	pl := omni.NewPayload(text, e.Media)
-	pl.ButtonPayload = e.ButtonPayload
+	if text != "" {
+		pl.Text = &omni.TextMessage{Body: text}
+	}
 	return pl
+}
+
+// placeText names a place: for lists, for search, and for whoever cannot show a map.
+func placeText(l omni.Location) string {
+	named := omni.CleanName(strings.Trim(l.Name+", "+l.Address, ", "))
+	return cmp.Or(named, fmt.Sprintf("%.6f, %.6f", l.Latitude, l.Longitude))
+}
+
+// cardsText has a line for each contact that was passed on.
+func cardsText(cards []omni.ContactCard) string {
+	lines := make([]string, 0, len(cards))
+	for _, c := range cards {
+		line := c.Name
+		if ways := slices.Concat(c.Phones, c.Emails); len(ways) > 0 {
+			line += ": " + strings.Join(ways, ", ")
+		}
+		lines = append(lines, omni.CleanName(line))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // incoming is an inbound message before it is stored, from a carrier or from the widget.
@@ -352,6 +443,7 @@ type incoming struct {
 	replyTo          string
 	segments         int
 	payload          omni.MessagePayload
+	metadata         omni.Metadata
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -400,7 +492,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		From:      omni.Identity{ChannelType: in.channelType, Address: in.address, Name: in.name},
 		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
 		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
-		ReplyTo: p.replyTarget(ctx, in), WorkflowSteps: steps.steps,
+		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
 	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
@@ -518,8 +610,10 @@ func (p *Pipeline) newAside(r store.InboxRecord, why store.SetAsideReason, detai
 }
 
 func (p *Pipeline) noteAside(ctx context.Context, s store.SetAside) {
-	p.log.WarnContext(ctx, "webhook set aside", "carrier", s.Record.Carrier, "account_id", s.Record.AccountID,
-		"org_id", s.Record.Tenant.OrganisationID, "reason", s.Reason)
+	info := carriers.LogInfo{
+		Carrier: s.Record.Carrier, AccountID: s.Record.AccountID, OrgID: s.Record.Tenant.OrganisationID, Reason: string(s.Reason),
+	}
+	p.log.LogAttrs(ctx, slog.LevelWarn, "webhook set aside", info.Attr())
 	if p.o.Metrics.Aside != nil {
 		p.o.Metrics.Aside(s.Reason)
 	}

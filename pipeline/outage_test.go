@@ -334,3 +334,19 @@ func TestR7_AccountsAreKeptInASealedFile(t *testing.T) {
 		require.ErrorIs(t, err, omni.ErrUnavailable, "a damaged file is as none")
 	}
 }
+
+// One webhook fails as if the store were away, each time, and the store answers all others: its conversation goes on without it.
+func TestR15_WhatNeverEndsInTimeIsSetAside(t *testing.T) {
+	t.Parallel()
+	f := newFrail(t, spool.Options{})
+	f.fault.Inject(faultstore.Fault{Calls: "SetConsent"})
+	f.run()
+	require.NoError(t, f.try(inbound("in-1", "+14155550123", "STOP")))
+	require.NoError(t, f.try(inbound("in-2", "+14155550123", "after")))
+	require.NoError(t, f.try(inbound("in-3", "+14155550999", "another")))
+	f.eventually(func() bool { return len(f.texts()) == 2 && f.pendingInbox() == 0 }, "the others")
+	require.Len(t, f.aside(), 1)
+	require.Equal(t, store.SetAsidePoison, f.aside()[0].Reason)
+	require.Equal(t, "unavailable", f.aside()[0].Detail)
+	require.Equal(t, 5, f.fault.Calls("SetConsent"))
+}

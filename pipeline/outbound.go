@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,9 +98,15 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	if err := p.mayStillSend(ctx, m); err != nil {
 		return p.ended(ctx, it, err)
 	}
+	if m, err = p.replying(ctx, ch, m); err != nil {
+		return err
+	}
+	if at, now := p.turn(a, m); !now {
+		return p.putOff(ctx, it, at)
+	}
 	done, err := p.breaker(a.Record.ID).Allow()
 	if err != nil {
-		return p.again(ctx, it, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 10*time.Second)
+		return p.again(ctx, it, a.Record.ID, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 10*time.Second)
 	}
 	if err := p.store.MarkSending(ctx, t, m.ID, p.millis()); err != nil {
 		done(nil)
@@ -135,11 +143,38 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	ctx = context.WithoutCancel(ctx) // the outcome is stored whatever happens to us
 	switch {
 	case failure == nil:
+		p.log.LogAttrs(ctx, slog.LevelDebug, "message sent", sendInfo(m, ch.CarrierAccountID, "").Attr())
 		return p.sent(ctx, a, m, res)
 	case failure.Retryable():
-		return p.again(ctx, it, failure, 0)
+		return p.again(ctx, it, a.Record.ID, failure, 0)
 	default:
 		return p.ended(ctx, it, failure)
+	}
+}
+
+// replying names the message that m answers by the carrier's id, where the carrier shows such a thing and knows that message.
+func (p *Pipeline) replying(ctx context.Context, ch omni.DigitalChannel, m omni.ServiceMessage) (omni.ServiceMessage, error) {
+	if m.ReplyTo == "" || !ch.Capabilities.ReplyTo {
+		return m, nil
+	}
+	to, err := p.store.Message(ctx, m.Tenant, m.ReplyTo)
+	if errors.Is(err, omni.ErrNotFound) || err == nil && strings.HasPrefix(to.CarrierMessageID, joinedPrefix) {
+		return m, nil
+	}
+	if err != nil {
+		return m, fmt.Errorf("message that %s answers: %w", m.ID, err)
+	}
+	publish := *m.Publish
+	publish.ReplyTo = to.CarrierMessageID
+	m.Publish = &publish
+	return m, nil
+}
+
+// sendInfo is what is logged of a send.
+func sendInfo(m omni.ServiceMessage, accountID string, reason omni.Reason) carriers.LogInfo {
+	return carriers.LogInfo{
+		Carrier: m.Channel.Carrier, AccountID: accountID, OrgID: m.Tenant.OrganisationID, ChannelID: m.Channel.DigitalChannelID,
+		MessageID: m.ID, MessageType: carriers.TypeMessage, Reason: string(reason),
 	}
 }
 
@@ -177,7 +212,7 @@ func (p *Pipeline) settle(ctx context.Context, it store.OutboxItem, a *Account) 
 	case err == nil:
 		return p.sent(ctx, a, it.Message, res)
 	case errors.Is(err, omni.ErrNotFound):
-		return p.again(ctx, it, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 0)
+		return p.again(ctx, it, a.Record.ID, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}, 0)
 	default:
 		return p.ended(ctx, it, &carriers.SendError{Reason: omni.ReasonUnknown, Err: err})
 	}
@@ -202,10 +237,14 @@ func (p *Pipeline) ended(ctx context.Context, it store.OutboxItem, failure *carr
 	if failure.Reason == omni.ReasonUnknown {
 		status = omni.StatusUnknown
 	}
-	p.log.WarnContext(ctx, "message not sent", "carrier", m.Channel.Carrier, "org_id", m.Tenant.OrganisationID,
-		"channel_id", m.Channel.DigitalChannelID, "message_id", m.ID, "reason", failure.Reason, "err", failure)
-	if ch, err := p.channel(ctx, m.Tenant, m.Channel.DigitalChannelID); err == nil {
-		defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
+	accountID := ""
+	ch, err := p.channel(ctx, m.Tenant, m.Channel.DigitalChannelID)
+	if err == nil {
+		accountID = ch.CarrierAccountID
+	}
+	p.log.LogAttrs(ctx, slog.LevelWarn, "message not sent", sendInfo(m, accountID, failure.Reason).Attr(), slog.Any("err", failure))
+	if err == nil {
+		defer p.order.lock(accountID, m.To.Address)()
 	}
 	after, err := p.store.MarkEnded(ctx, m.Tenant, m.ID, p.sendStatus(m, status, failure, ""))
 	if err != nil {
@@ -215,11 +254,10 @@ func (p *Pipeline) ended(ctx context.Context, it store.OutboxItem, failure *carr
 }
 
 // again puts a message back. atLeast is the shortest wait; 0 leaves it to the carrier's word and the backoff.
-func (p *Pipeline) again(ctx context.Context, it store.OutboxItem, failure *carriers.SendError, atLeast time.Duration) error {
+func (p *Pipeline) again(ctx context.Context, it store.OutboxItem, accountID string, failure *carriers.SendError, atLeast time.Duration) error {
 	m := it.Message
 	wait := max(atLeast, p.backoff(it.Attempts+1), time.Duration(failure.RetryAfter)*time.Second)
-	p.log.InfoContext(ctx, "message is tried again", "carrier", m.Channel.Carrier, "org_id", m.Tenant.OrganisationID,
-		"message_id", m.ID, "attempt", it.Attempts+1, "reason", failure.Reason)
+	p.log.LogAttrs(ctx, slog.LevelInfo, "message is tried again", sendInfo(m, accountID, failure.Reason).Attr(), slog.Int("attempt", it.Attempts+1))
 	// A carrier that says when must not hear of it earlier: the millisecond that has begun does not count.
 	due := p.millis().Add(wait + time.Millisecond)
 	if err := p.store.MarkRetry(ctx, m.Tenant, m.ID, due, p.sendStatus(m, omni.StatusQueued, failure, "")); err != nil && !errors.Is(err, omni.ErrConflict) {

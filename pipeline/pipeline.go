@@ -88,6 +88,8 @@ type Pipeline struct {
 	order    order
 	unsure   unsure
 	finished finished
+	stuck    stuck
+	paces    paces
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker

@@ -175,7 +175,7 @@ func start(t *testing.T, change ...func(*server.Deps, *server.Options)) *system 
 	require.NoError(t, err)
 	s := &system{t: t, store: &flaky{Store: mem}, bus: membus.New(membus.Options{}), clock: &clock{}, logs: &logs{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s.reg, err = carriers.NewRegistry(twilio.New())
+	s.reg, err = carriers.NewRegistry(twilio.New(), plain{})
 	require.NoError(t, err)
 	keys, err := seal.New("k1", map[string][]byte{"k1": bytes.Repeat([]byte("k"), seal.KeySize)})
 	require.NoError(t, err)
@@ -185,11 +185,13 @@ func start(t *testing.T, change ...func(*server.Deps, *server.Options)) *system 
 		return s.server.Available(ctx, p)
 	}, AvailableEvery: 50 * time.Millisecond, Drain: time.Millisecond, WriteTimeout: time.Second})
 	require.NoError(t, err)
-	pub := publisher{s.hub}
-	s.pipe, err = pipeline.New(s.store, s.reg, keys, pub, pipeline.Options{PublicURL: publicURL, Log: log, Now: s.clock.Now, Workers: 2})
+	pub, metrics := publisher{s.hub}, server.NewMetrics()
+	s.pipe, err = pipeline.New(s.store, s.reg, keys, pub, pipeline.Options{
+		PublicURL: publicURL, Log: log, Now: s.clock.Now, Workers: 2, Metrics: metrics.Pipeline(),
+	})
 	require.NoError(t, err)
 	d := server.Deps{
-		Store: s.store, Bus: s.bus, Hub: s.hub, Pipeline: s.pipe, Carriers: s.reg, Publish: pub.Publish,
+		Store: s.store, Bus: s.bus, Hub: s.hub, Pipeline: s.pipe, Carriers: s.reg, Publish: pub.Publish, Metrics: metrics,
 		Seal: func(rec omni.CarrierAccount, name, value string) (omni.SealedSecret, error) {
 			return pipeline.SealCredential(keys, rec, name, value)
 		},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -44,30 +45,62 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refuseWebhook(c, name, status)
 		return
 	}
+	if s.challenged(c, account, req) {
+		return
+	}
 	if err := account.Carrier.Verify(req); err != nil {
-		s.webhookRefused(ctx, account, err)
-		s.refuseWebhook(c, name, verifyStatus(err))
+		s.webhookRefused(c, account, err, false)
 		return
 	}
 	parsed, err := account.Carrier.Parse(req)
 	if err != nil {
-		s.webhookRefused(ctx, account, err)
-		s.refuseParse(c, name, err)
+		s.webhookRefused(c, account, err, true)
 		return
 	}
 	if err := s.d.Pipeline.Accept(ctx, account, req, parsed); err != nil {
-		s.log.ErrorContext(ctx, "webhook not durable", "carrier", string(name), "account_id", account.Record.ID,
-			"org_id", account.Record.Tenant.OrganisationID, "err", err)
+		s.log.LogAttrs(ctx, slog.LevelError, "webhook not durable", webhookInfo(account, carriers.Rejected, carriers.TypeUnknown, "").Attr(), slog.Any("err", err))
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
 	answer := account.Carrier.Respond(parsed)
+	s.log.LogAttrs(ctx, slog.LevelDebug, "webhook taken", webhookInfo(account, answer.Metric, answer.MessageType, "").Attr())
+	answerWebhook(c, answer)
+}
+
+func answerWebhook(c *gin.Context, answer carriers.HTTPResponse) {
 	if answer.ContentType == "" {
 		c.Status(answer.Status)
 		c.Writer.WriteHeaderNow()
 		return
 	}
 	c.Data(answer.Status, answer.ContentType, []byte(answer.Body))
+}
+
+// challenged answers a provider that asks whether the address is ours, before it posts anything to it. What it brings is no
+// webhook and not signed as one, so this comes before both. It reports whether the request was such a question.
+func (s *Server) challenged(c *gin.Context, a *pipeline.Account, req carriers.WebhookRequest) bool {
+	asks, ok := a.Carrier.(carriers.Challenger)
+	if !ok {
+		return false
+	}
+	answer, is, err := asks.Challenge(req)
+	switch {
+	case err != nil:
+		s.webhookRefused(c, a, err, false)
+	case is:
+		if answer.Metric.Valid() {
+			s.metrics.webhook(a.Record.Carrier, answer.Metric, answer.MessageType)
+		}
+		s.log.LogAttrs(c.Request.Context(), slog.LevelInfo, "webhook address confirmed", webhookInfo(a, answer.Metric, answer.MessageType, "").Attr())
+		answerWebhook(c, answer)
+	}
+	return is || err != nil
+}
+
+func webhookInfo(a *pipeline.Account, metric carriers.ResponseMetric, typ carriers.MessageType, reason string) carriers.LogInfo {
+	return carriers.LogInfo{
+		Carrier: a.Record.Carrier, AccountID: a.Record.ID, OrgID: a.Record.Tenant.OrganisationID, MessageType: typ, Metric: metric, Reason: reason,
+	}
 }
 
 // readWebhook reads a webhook once, at most as much as its carrier's bodies may have. status is 0 or the answer.
@@ -97,45 +130,35 @@ func (s *Server) readWebhook(c *gin.Context, a *pipeline.Account) (req carriers.
 	return carriers.WebhookRequest{Method: c.Request.Method, URL: url, Header: c.Request.Header, Body: body, Now: s.now()}, 0
 }
 
-func verifyStatus(err error) int {
+// webhookRefused logs and answers a request that its carrier's adapter does not take. The log says why, by the name that the
+// adapter gives it: never a value of the request. The answer says so too if its sender is who they say: authentic; whoever else
+// asks learns nothing but how the provider has to show who it is.
+func (s *Server) webhookRefused(c *gin.Context, a *pipeline.Account, err error, authentic bool) {
+	status, reason, body := http.StatusForbidden, "refused", gin.H{}
 	if errors.Is(err, omni.ErrInvalid) {
-		return http.StatusBadRequest
+		status, reason = http.StatusBadRequest, carriers.MalformedBody
 	}
-	return http.StatusForbidden
-}
-
-// webhookRefused logs why, by the name that the carrier's adapter gives it: never a value of the request.
-func (s *Server) webhookRefused(ctx context.Context, a *pipeline.Account, err error) {
-	reason := "invalid"
 	if w, ok := errors.AsType[*carriers.WebhookError](err); ok {
 		reason = w.Name
 		if w.Field != "" {
-			reason = fmt.Sprintf("%s %.64s", w.Name, w.Field)
+			reason, body["field"] = fmt.Sprintf("%s %.64s", w.Name, w.Field), fmt.Sprintf("%.64s", w.Field)
 		}
-	}
-	s.log.WarnContext(ctx, "webhook refused", "carrier", string(a.Record.Carrier), "account_id", a.Record.ID,
-		"org_id", a.Record.Tenant.OrganisationID, "reason", reason)
-}
-
-// refuseParse answers an authentic webhook that cannot be used: with what is wrong, since its sender is who they say.
-func (s *Server) refuseParse(c *gin.Context, name omni.CarrierName, err error) {
-	status := http.StatusBadRequest
-	body := gin.H{"error": carriers.MalformedBody}
-	if w, ok := errors.AsType[*carriers.WebhookError](err); ok {
 		body["error"] = w.Name
-		if w.Field != "" {
-			body["field"] = w.Field
+		if w.Status >= http.StatusBadRequest && w.Status < http.StatusInternalServerError {
+			status = w.Status
 		}
+		if w.Authenticate != "" && status == http.StatusUnauthorized {
+			c.Header("WWW-Authenticate", w.Authenticate)
+		}
+	} else {
+		body["error"] = reason
 	}
-	switch {
-	case errors.Is(err, omni.ErrForbidden):
-		s.refuseWebhook(c, name, http.StatusForbidden)
-		return
-	case errors.Is(err, omni.ErrUnauthenticated):
-		s.refuseWebhook(c, name, http.StatusForbidden)
+	s.log.LogAttrs(c.Request.Context(), slog.LevelWarn, "webhook refused", webhookInfo(a, carriers.Rejected, carriers.TypeUnknown, reason).Attr())
+	if !authentic || !errors.Is(err, omni.ErrInvalid) {
+		s.refuseWebhook(c, a.Record.Carrier, status)
 		return
 	}
-	s.metrics.webhook(name, carriers.Rejected, carriers.TypeUnknown)
+	s.metrics.webhook(a.Record.Carrier, carriers.Rejected, carriers.TypeUnknown)
 	c.JSON(status, body)
 }
 

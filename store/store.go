@@ -267,6 +267,8 @@ type Messages interface {
 	// stores the carrier's id (MarkSent), and omni.ErrNotFound is returned. A message without a carrier's id takes that of
 	// s. One that is shown to have gone or failed (sent or higher) leaves the outbox.
 	ApplyStatus(ctx context.Context, t omni.Tenant, s omni.DeliveryStatus) (m omni.ServiceMessage, applied bool, err error)
+	// EditMessage makes of a message what omni.ServiceMessage.Edited says; changed tells whether anything is other than before.
+	EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (m omni.ServiceMessage, changed bool, err error)
 }
 
 // Appended is the result of AppendMessage.
@@ -376,6 +378,9 @@ type Outbox interface {
 	// MarkRetry puts a message back for later: its status stays, reason, code and history take what is new in s. One that
 	// has left the outbox is omni.ErrConflict.
 	MarkRetry(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis, s omni.DeliveryStatus) error
+	// PutOff has a message looked at again at notBefore, and changes nothing else: it is not its turn yet. One that is being
+	// sent is omni.ErrConflict, and one that is not in the outbox omni.ErrNotFound.
+	PutOff(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis) error
 	// MarkEnded takes a message out of the outbox with a final status: failed, or unknown.
 	MarkEnded(ctx context.Context, t omni.Tenant, messageID string, s omni.DeliveryStatus) (omni.ServiceMessage, error)
 	// Requeue puts a message that is failed or undeliverable back into the outbox, as a new attempt: the one way for its

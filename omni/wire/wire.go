@@ -5,6 +5,8 @@ package wire
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"omniservice/omni"
 )
@@ -335,8 +337,26 @@ type Payload struct {
 	Type          omni.PayloadType `json:"type"`
 	Text          string           `json:"text,omitempty"`
 	Files         []File           `json:"files,omitempty"`
+	Location      *Location        `json:"location,omitempty"`
+	Contacts      []ContactCard    `json:"contacts,omitempty"`
 	ButtonPayload string           `json:"buttonPayload,omitempty"`
 	Unsupported   string           `json:"unsupported,omitempty"`
+}
+
+// Location is a place on Earth. Text has its name and address too, or its coordinates.
+type Location struct {
+	Latitude  float64 `json:"latitude"`
+	Longitude float64 `json:"longitude"`
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address,omitempty"`
+}
+
+// ContactCard is a contact that somebody passed on: text from outside. Text has a line for each.
+type ContactCard struct {
+	Name         string   `json:"name"`
+	Phones       []string `json:"phones,omitempty"`
+	Emails       []string `json:"emails,omitempty"`
+	Organisation string   `json:"organisation,omitempty"`
 }
 
 // Message is a message as clients see it.
@@ -358,6 +378,7 @@ type Message struct {
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
 	At            omni.Millis      `json:"at"`                  // when the gateway got it
+	Metadata      omni.Metadata    `json:"metadata,omitempty"`  // what the carrier told beside it: text from outside
 	Reactions     []Reaction       `json:"reactions,omitempty"` // oldest first; in what REST reads and in message.updated
 }
 
@@ -396,7 +417,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
 		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
 		Status: m.Status, StatusAt: m.StatusAt, Attempt: m.Attempts(), Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
-		At: m.ReceivedAt,
+		At: m.ReceivedAt, Metadata: maps.Clone(m.Metadata),
 		Payload: Payload{
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
 			ButtonPayload: m.Payload.ButtonPayload, Unsupported: m.Payload.Unsupported,
@@ -404,6 +425,14 @@ func NewMessage(m omni.ServiceMessage) Message {
 	}
 	if v.StatusAt == v.At {
 		v.StatusAt = 0
+	}
+	if l := m.Payload.Location; l != nil {
+		v.Payload.Location = &Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: omni.CleanName(l.Name), Address: omni.CleanName(l.Address)}
+	}
+	for _, c := range m.Payload.Contacts {
+		v.Payload.Contacts = append(v.Payload.Contacts, ContactCard{
+			Name: omni.CleanName(c.Name), Phones: slices.Clone(c.Phones), Emails: slices.Clone(c.Emails), Organisation: omni.CleanName(c.Organisation),
+		})
 	}
 	for _, f := range m.Payload.Files() {
 		v.Payload.Files = append(v.Payload.Files, File{

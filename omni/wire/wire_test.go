@@ -100,6 +100,11 @@ func fill(v reflect.Value, path string) {
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0), path)
+	case reflect.Map:
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value, path)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("key").Convert(v.Type().Key()), value)
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if f := v.Type().Field(i); f.IsExported() {
@@ -130,10 +135,12 @@ func TestNothingStoredGetsOutByAccident(t *testing.T) {
 	}{
 		"message": {wire.NewMessage(m), []string{
 			"message.channel.channelType", "message.clientId", "message.direction", "message.errorCode", "message.id",
-			"message.interactionId", "message.payload.buttonPayload",
+			"message.interactionId", "message.metadata", "message.payload.buttonPayload",
+			"message.payload.contacts.emails", "message.payload.contacts.name", "message.payload.contacts.organisation", "message.payload.contacts.phones",
 			"message.payload.image.references.contentType", "message.payload.image.references.failure",
 			"message.payload.image.references.fileName", "message.payload.image.references.id",
 			"message.payload.image.references.state", "message.payload.image.references.type",
+			"message.payload.location.address", "message.payload.location.name",
 			"message.payload.media.reference.contentType", "message.payload.media.reference.failure",
 			"message.payload.media.reference.fileName", "message.payload.media.reference.id",
 			"message.payload.media.reference.state", "message.payload.media.reference.type",

@@ -488,6 +488,15 @@ func (s *Store) ApplyStatus(ctx context.Context, a1 omni.Tenant, a2 omni.Deliver
 	return r0, r1, r2
 }
 
+// EditMessage implements store.Store.
+func (s *Store) EditMessage(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.MessageEdit) (r0 omni.ServiceMessage, r1 bool, r2 error) {
+	r2 = s.around(ctx, "EditMessage", func(ctx context.Context) (err error) {
+		r0, r1, err = s.Store.EditMessage(ctx, a1, a2, a3)
+		return err
+	})
+	return r0, r1, r2
+}
+
 // SetReaction implements store.Store.
 func (s *Store) SetReaction(ctx context.Context, a1 omni.Tenant, a2 omni.Reaction) (r0 bool, r1 error) {
 	r1 = s.around(ctx, "SetReaction", func(ctx context.Context) (err error) {
@@ -652,6 +661,11 @@ func (s *Store) MarkSent(ctx context.Context, a1 omni.Tenant, a2 string, a3 stri
 // MarkRetry implements store.Store.
 func (s *Store) MarkRetry(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.Millis, a4 omni.DeliveryStatus) error {
 	return s.around(ctx, "MarkRetry", func(ctx context.Context) error { return s.Store.MarkRetry(ctx, a1, a2, a3, a4) })
+}
+
+// PutOff implements store.Store.
+func (s *Store) PutOff(ctx context.Context, a1 omni.Tenant, a2 string, a3 omni.Millis) error {
+	return s.around(ctx, "PutOff", func(ctx context.Context) error { return s.Store.PutOff(ctx, a1, a2, a3) })
 }
 
 // MarkEnded implements store.Store.

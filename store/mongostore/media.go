@@ -91,7 +91,7 @@ func (s *Store) SetMedia(ctx context.Context, t omni.Tenant, messageID string, i
 			} else {
 				fields = append(fields, bson.E{Key: fieldFetch, Value: next})
 			}
-			res, err := c.UpdateOne(ctx, with(named(t, messageID), bson.E{Key: "fetch.rev", Value: d.Fetch.Rev}),
+			res, err := c.UpdateOne(ctx, with(named(t, messageID), append(unedited(d), bson.E{Key: "fetch.rev", Value: d.Fetch.Rev})...),
 				append(update, bson.E{Key: "$set", Value: fields}))
 			if err != nil || res.MatchedCount > 0 {
 				return d.ServiceMessage, err

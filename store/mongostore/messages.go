@@ -628,3 +628,48 @@ func (s *Store) takeEarly(ctx context.Context, t omni.Tenant, m omni.ServiceMess
 	}
 	return applied, errRaced
 }
+
+// EditMessage implements store.Store: one update, whose filter holds what the message was, so that of calls at the same
+// instant each sees what the one before left.
+func (s *Store) EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (omni.ServiceMessage, bool, error) {
+	changed := false
+	m, err := run(ctx, s, func(ctx context.Context) (m omni.ServiceMessage, err error) {
+		c := s.coll(collMessages)
+		for range maxRaces {
+			d, err := one[messageDoc](ctx, c, named(t, messageID))
+			if err != nil {
+				return m, err
+			}
+			if m, changed = d.Edited(e); !changed {
+				return m, nil
+			}
+			as := unedited(d)
+			if d.Fetch != nil {
+				as = append(as, bson.E{Key: "fetch.rev", Value: d.Fetch.Rev})
+			}
+			res, err := c.UpdateOne(ctx, with(named(t, messageID), as...), set(
+				bson.E{Key: "payload.text", Value: m.Payload.Text}, bson.E{Key: "editedAt", Value: m.EditedAt},
+				bson.E{Key: "deletedAt", Value: m.DeletedAt}, bson.E{Key: "edits", Value: m.Edits},
+				bson.E{Key: fieldTerms, Value: messageTerms(m)}, news()))
+			if err != nil || res.MatchedCount > 0 {
+				return m, err
+			}
+		}
+		return m, errRaced
+	})
+	if err != nil {
+		return omni.ServiceMessage{}, false, fmt.Errorf("edit message %s: %w", messageID, err)
+	}
+	return m, changed, nil
+}
+
+// unedited finds a message only if its sender has not changed it since d was read.
+func unedited(d messageDoc) bson.D {
+	at := func(ms omni.Millis) any {
+		if ms == 0 {
+			return bson.D{{Key: "$in", Value: bson.A{nil, int64(0)}}}
+		}
+		return ms
+	}
+	return bson.D{{Key: "editedAt", Value: at(d.EditedAt)}, {Key: "deletedAt", Value: at(d.DeletedAt)}}
+}

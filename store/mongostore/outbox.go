@@ -237,6 +237,26 @@ func (s *Store) MarkSending(ctx context.Context, t omni.Tenant, messageID string
 	return nil
 }
 
+// PutOff implements store.Store: one conditional update.
+func (s *Store) PutOff(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis) error {
+	err := runOnly(ctx, s, func(ctx context.Context) error {
+		c := s.coll(collMessages)
+		res, err := c.UpdateOne(ctx, with(inOutbox(t, messageID), bson.E{Key: "outbox.sendingAt", Value: int64(0)}),
+			set(bson.E{Key: "outbox.notBefore", Value: notBefore}, bson.E{Key: "outbox.at", Value: notBefore}))
+		if err != nil || res.MatchedCount > 0 {
+			return err
+		}
+		if _, err := one[bson.Raw](ctx, c, inOutbox(t, messageID), options.FindOne().SetProjection(bson.D{{Key: "_id", Value: 1}})); err != nil {
+			return err
+		}
+		return fmt.Errorf("a send of it has begun: %w", omni.ErrConflict)
+	})
+	if err != nil {
+		return fmt.Errorf("put message %s off: %w", messageID, err)
+	}
+	return nil
+}
+
 // MarkSent implements store.Store, in steps of which each may be the last one done:
 //
 //  1. One update stores the status, the carrier's id and the segments. The message is still in the outbox, as one whose send

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -150,6 +151,15 @@ func (a *appending) stored(sequence int64) omni.ServiceMessage {
 	if m.Payload.Image != nil {
 		m.Payload.Image = &omni.ImageMessage{References: slices.Clone(m.Payload.Image.References)}
 	}
+	if p := &m.Payload; p.Template != nil || p.Interactive != nil || p.Location != nil || len(p.Contacts) > 0 {
+		if doc, err := json.Marshal(p); err == nil { // it was encoded before
+			var own omni.MessagePayload
+			if json.Unmarshal(doc, &own) == nil {
+				m.Payload = own
+			}
+		}
+	}
+	m.Metadata, m.Edits = maps.Clone(m.Metadata), slices.Clone(m.Edits)
 	if m.Publish != nil {
 		publish := *m.Publish
 		m.Publish = &publish
@@ -354,4 +364,27 @@ func setCarrierID(ctx context.Context, c *conn, t omni.Tenant, id, channelID, ca
 		}
 	}
 	return nil
+}
+
+// EditMessage implements store.Store.
+func (s *Store) EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (omni.ServiceMessage, bool, error) {
+	changed := false
+	m, err := write(ctx, s, func(ctx context.Context, c *conn) (omni.ServiceMessage, error) {
+		m, err := queryOne(ctx, c, sqlMessage, scanMessage, messageID, t.OrganisationID)
+		if err != nil {
+			return m, err
+		}
+		if m, changed = m.Edited(e); !changed {
+			return m, nil
+		}
+		doc, err := messageDoc(m)
+		if err == nil {
+			_, err = c.exec(ctx, sqlMessageDoc, messageID, t.OrganisationID, doc)
+		}
+		return m, err
+	})
+	if err != nil {
+		return omni.ServiceMessage{}, false, fmt.Errorf("edit message %s: %w", messageID, err)
+	}
+	return m, changed, nil
 }

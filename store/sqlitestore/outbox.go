@@ -42,8 +42,24 @@ func (s *Store) NextOutbox(ctx context.Context, partitions []int) (omni.Millis, 
 
 // MarkSending implements store.Store.
 func (s *Store) MarkSending(ctx context.Context, t omni.Tenant, messageID string, at omni.Millis) error {
-	err := writeOnly(ctx, s, func(ctx context.Context, c *conn) error {
-		n, err := c.exec(ctx, sqlOutboxSending, messageID, t.OrganisationID, int64(at))
+	if err := s.unsent(ctx, sqlOutboxSending, t, messageID, at); err != nil {
+		return fmt.Errorf("mark message %s sending: %w", messageID, err)
+	}
+	return nil
+}
+
+// PutOff implements store.Store.
+func (s *Store) PutOff(ctx context.Context, t omni.Tenant, messageID string, notBefore omni.Millis) error {
+	if err := s.unsent(ctx, sqlOutboxPutOff, t, messageID, notBefore); err != nil {
+		return fmt.Errorf("put message %s off: %w", messageID, err)
+	}
+	return nil
+}
+
+// unsent sets a moment of a message in the outbox that is not being sent.
+func (s *Store) unsent(ctx context.Context, set stmt, t omni.Tenant, messageID string, at omni.Millis) error {
+	return writeOnly(ctx, s, func(ctx context.Context, c *conn) error {
+		n, err := c.exec(ctx, set, messageID, t.OrganisationID, int64(at))
 		if err != nil || n > 0 {
 			return err
 		}
@@ -52,10 +68,6 @@ func (s *Store) MarkSending(ctx context.Context, t omni.Tenant, messageID string
 		}
 		return fmt.Errorf("a send of it has begun: %w", omni.ErrConflict)
 	})
-	if err != nil {
-		return fmt.Errorf("mark message %s sending: %w", messageID, err)
-	}
-	return nil
 }
 
 // leaveOutbox takes a message out of the outbox, if it is there, and makes the next one of its recipient the head.

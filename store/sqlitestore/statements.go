@@ -137,6 +137,7 @@ const (
 	sqlOutboxRetried
 	sqlOutboxSending
 	sqlOutboxRetry
+	sqlOutboxPutOff
 	sqlOutboxTake
 	sqlOutboxPromote
 	sqlOutboxState
@@ -502,6 +503,7 @@ var statements = withRecords([stmtCount]string{
 	sqlOutboxSending: `UPDATE outbox SET sending_at = ?3 WHERE message_id = ?1 AND org = ?2 AND sending_at = 0`,
 	sqlOutboxRetry: `UPDATE outbox SET sending_at = 0, attempts = attempts + 1, not_before = ?3
 		WHERE message_id = ?1 AND org = ?2`,
+	sqlOutboxPutOff:  `UPDATE outbox SET not_before = ?3 WHERE message_id = ?1 AND org = ?2 AND sending_at = 0`,
 	sqlOutboxTake:    `DELETE FROM outbox WHERE message_id = ?1 AND org = ?2 RETURNING recipient`,
 	sqlOutboxPromote: `UPDATE outbox SET head = 1 WHERE seq = (SELECT min(seq) FROM outbox WHERE org = ?1 AND recipient = ?2) AND head = 0`,
 	sqlOutboxState:   `SELECT sending_at FROM outbox WHERE message_id = ?1 AND org = ?2`,
@@ -691,7 +693,7 @@ var statements = withRecords([stmtCount]string{
 	sqlInspectInboxFailed:  `SELECT count(*) FROM (SELECT 1 FROM inbox WHERE not_before > 0 LIMIT ?1)`,
 	sqlInspectInboxOldest:  `SELECT coalesce(json_extract(CAST(doc AS TEXT), '$.receivedAt'), 0) FROM inbox WHERE seq > 0 ORDER BY seq LIMIT 1`,
 	sqlInspectOutbox:       `SELECT count(*) FROM (SELECT 1 FROM outbox WHERE seq > 0 LIMIT ?1)`,
-	sqlInspectOutboxFailed: `SELECT count(*) FROM (SELECT 1 FROM outbox WHERE head = 1 AND not_before > 0 LIMIT ?1)`,
+	sqlInspectOutboxFailed: `SELECT count(*) FROM (SELECT 1 FROM outbox WHERE head = 1 AND not_before > 0 AND attempts > 0 LIMIT ?1)`,
 	sqlInspectOutboxOldest: `SELECT coalesce(json_extract(CAST(m.doc AS TEXT), '$.createdAt'), 0) FROM outbox o JOIN messages m ON m.seq = o.seq
 		WHERE o.seq > 0 ORDER BY o.seq LIMIT 1`,
 	sqlInspectMedia:       `SELECT count(*) FROM (SELECT 1 FROM pending_media WHERE not_before >= 0 LIMIT ?1)`,

@@ -129,6 +129,10 @@ func changesAreTold(t *testing.T, s store.Store) {
 			_, err := s.SetReaction(ctx, w.tenant, w.reaction(out.ID, "", base+66))
 			return err
 		}, "", []string{out.ID}},
+		{"another text", func() error {
+			_, _, err := s.EditMessage(ctx, w.tenant, in.ID, omni.MessageEdit{At: base + 67, Text: "edited"})
+			return err
+		}, "", []string{in.ID}},
 		{"agents' reading", func() error {
 			_, _, err := s.MarkRead(ctx, w.tenant, talk.ID, omni.SenderUser, in.Sequence)
 			return err

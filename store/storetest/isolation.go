@@ -297,6 +297,13 @@ var isolation = map[string]struct {
 	"MarkRetry": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return nil, s.MarkRetry(ctx, x.t, x.out.ID, base*2, status(x.a.channel.ID, "", omni.StatusQueued, base))
 	}},
+	"PutOff": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		return nil, s.PutOff(ctx, x.t, x.out.ID, base*2)
+	}},
+	"EditMessage": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
+		m, _, err := s.EditMessage(ctx, x.t, x.out.ID, omni.MessageEdit{At: base * 2, Text: "stolen"})
+		return m, err
+	}},
 	"MarkEnded": {notFound, func(ctx context.Context, s store.Store, x *stranger) (any, error) {
 		return s.MarkEnded(ctx, x.t, x.out.ID, status(x.a.channel.ID, "", omni.StatusFailed, base))
 	}},

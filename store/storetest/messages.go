@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -443,4 +444,53 @@ func statusesOfOthers(t *testing.T, s store.Store) {
 	stored, err = s.Message(ctx, a.tenant, in.ID)
 	require.NoError(t, err)
 	require.Equal(t, received, stored)
+}
+
+func messageEdits(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	w := newWorld(t, s)
+	m := w.append(t, s, w.inbound(w.talk, "first")).Message
+	edit := func(at omni.Millis, text string) (omni.ServiceMessage, bool) {
+		got, changed, err := s.EditMessage(ctx, w.tenant, m.ID, omni.MessageEdit{At: at, Text: text})
+		require.NoError(t, err)
+		stored, err := s.Message(ctx, w.tenant, m.ID)
+		require.NoError(t, err)
+		require.Equal(t, stored, got)
+		return got, changed
+	}
+	got, changed := edit(base+100, "second")
+	require.True(t, changed)
+	want := m
+	want.Payload, want.EditedAt, want.Edits = omni.TextPayload("second"), base+100, []omni.MessageEdit{{At: m.ReceivedAt, Text: "first"}}
+	require.Equal(t, want, got)
+	_, changed = edit(base+100, "second")
+	require.False(t, changed, "the same again")
+	_, changed = edit(base+90, "late")
+	require.False(t, changed, "older than what is known")
+	got, changed = edit(base+110, "third")
+	require.True(t, changed)
+	require.Equal(t, []omni.MessageEdit{{At: m.ReceivedAt, Text: "first"}, {At: base + 100, Text: "second"}}, got.Edits)
+
+	got, changed, err := s.EditMessage(ctx, w.tenant, m.ID, omni.MessageEdit{At: base + 120, Deleted: true})
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Equal(t, base+120, got.DeletedAt)
+	require.Empty(t, got.Payload.TextBody())
+	require.Len(t, got.Edits, 3)
+	_, changed = edit(base+130, "back")
+	require.False(t, changed, "what was taken back stays so")
+
+	// Of any number at the same instant each counts, and the newest stays.
+	other := w.append(t, s, w.inbound(w.talk, "0")).Message
+	_, errs := atOnce(10, func(n int) (bool, error) {
+		_, changed, err := s.EditMessage(ctx, w.tenant, other.ID, omni.MessageEdit{At: base + omni.Millis(200+n), Text: fmt.Sprint(n + 1)})
+		return changed, err
+	})
+	require.NoError(t, errors.Join(errs...))
+	got, err = s.Message(ctx, w.tenant, other.ID)
+	require.NoError(t, err)
+	require.Equal(t, "10", got.Payload.TextBody())
+	require.Equal(t, base+209, got.EditedAt)
+	_, _, err = s.EditMessage(ctx, w.tenant, omni.NewID(), omni.MessageEdit{At: base, Text: "x"})
+	require.ErrorIs(t, err, omni.ErrNotFound)
 }

@@ -533,3 +533,39 @@ func sweepRemovesWhatEnded(t *testing.T, s store.Store) {
 	_, err = s.Interaction(ctx, w.tenant, w.talk.ID)
 	require.NoError(t, err)
 }
+
+func outboxPutOff(t *testing.T, s store.Store) {
+	ctx := t.Context()
+	w := newWorld(t, s)
+	first := w.append(t, s, w.outbound(w.talk, "1")).Message
+	second := w.append(t, s, w.outbound(w.talk, "2")).Message
+	pending := func(now omni.Millis) []store.OutboxItem {
+		items, err := s.PendingOutbox(ctx, allPartitions(), now, 10)
+		require.NoError(t, err)
+		return items
+	}
+	require.Len(t, pending(base+10), 1)
+	before := pending(base + 10)[0]
+
+	require.NoError(t, s.PutOff(ctx, w.tenant, first.ID, base+50))
+	require.Empty(t, pending(base+49), "its recipient's others wait behind it")
+	next, err := s.NextOutbox(ctx, allPartitions())
+	require.NoError(t, err)
+	require.Equal(t, base+50, next)
+	got := pending(base + 50)
+	require.Len(t, got, 1)
+	before.NotBefore = base + 50
+	require.Equal(t, before, got[0], "nothing else changes")
+	require.NoError(t, s.PutOff(ctx, w.tenant, first.ID, base+20), "it may also be earlier")
+	require.Len(t, pending(base+20), 1)
+
+	require.NoError(t, s.MarkSending(ctx, w.tenant, first.ID, base+60))
+	require.ErrorIs(t, s.PutOff(ctx, w.tenant, first.ID, base+70), omni.ErrConflict)
+	_, err = s.MarkSent(ctx, w.tenant, first.ID, "SM1", 1, status(w.channel.ID, "SM1", omni.StatusSent, base+65))
+	require.NoError(t, err)
+	require.ErrorIs(t, s.PutOff(ctx, w.tenant, first.ID, base+70), omni.ErrNotFound)
+	require.ErrorIs(t, s.PutOff(ctx, w.tenant, omni.NewID(), base+70), omni.ErrNotFound)
+	got = pending(base + 70)
+	require.Len(t, got, 1)
+	require.Equal(t, second.ID, got[0].Message.ID)
+}

@@ -28,10 +28,15 @@ func fillValue(v reflect.Value, n *int) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("v%d", *n))
+		if v.Type() == reflect.TypeFor[omni.RawJSON]() {
+			v.SetString(fmt.Sprintf(`{"v":%d}`, *n))
+		}
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(*n))
+	case reflect.Float64:
+		v.SetFloat(float64(*n) + 0.5)
 	case reflect.Uint8:
 		v.SetUint(uint64(*n % 256))
 	case reflect.Pointer:

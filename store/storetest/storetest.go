@@ -98,6 +98,8 @@ var tests = map[string]func(t *testing.T, s store.Store){
 	"FragmentsAreJoinedOnce":        fragmentsAreJoinedOnce,
 	"OutboxHeadOfLine":              outboxHeadOfLine,
 	"OutboxOutcomes":                outboxOutcomes,
+	"OutboxPutOff":                  outboxPutOff,
+	"MessageEdits":                  messageEdits,
 	"OutboxHoldsWhatGoesOut":        outboxHoldsWhatGoesOut,
 	"FailedMessagesAreRequeued":     failedMessagesAreRequeued,
 	"OneSendBegins":                 oneSendBegins,

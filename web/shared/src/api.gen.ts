@@ -1114,6 +1114,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        ContactCard: {
+            emails?: string[] | null;
+            name: string;
+            organisation?: string;
+            phones?: string[] | null;
+        };
         ContactHitBody: {
             /** @description What else matches: addresses, names on channels, labels, external ids */
             also: (components["schemas"]["SnippetPart"][] | null)[];
@@ -1475,6 +1481,14 @@ export interface components {
             greeting?: string;
             title?: string;
         };
+        Location: {
+            address?: string;
+            /** Format: double */
+            latitude: number;
+            /** Format: double */
+            longitude: number;
+            name?: string;
+        };
         LoginInputBody: {
             email?: string;
             /** @description From a login link, instead of e-mail and password */
@@ -1510,6 +1524,9 @@ export interface components {
             errorText?: string;
             id: string;
             interactionId: string;
+            metadata?: {
+                [key: string]: string;
+            };
             payload: components["schemas"]["Payload"];
             reactions?: components["schemas"]["Reaction"][] | null;
             reason?: string;
@@ -1636,7 +1653,9 @@ export interface components {
         };
         Payload: {
             buttonPayload?: string;
+            contacts?: components["schemas"]["ContactCard"][] | null;
             files?: components["schemas"]["File"][] | null;
+            location?: components["schemas"]["Location"];
             text?: string;
             type: string;
             unsupported?: string;

@@ -18,7 +18,15 @@ export type InteractionState = "open" | "snoozed" | "resolved";
 export type Role = "admin" | "supervisor" | "agent" | "service" | "visitor";
 export type MediaType = "image" | "video" | "audio" | "document";
 export type MediaState = "pending" | "ready" | "failed";
-export type PayloadType = "text" | "image" | "media" | "unsupported";
+export type PayloadType =
+  | "text"
+  | "image"
+  | "media"
+  | "template"
+  | "interactive"
+  | "location"
+  | "contacts"
+  | "unsupported";
 
 /** Why a command or a REST call failed. `offline` and `timeout` are ours: no answer came. */
 export type ErrorCode =
@@ -49,10 +57,28 @@ export interface MediaFile {
   urlUntil?: number;
 }
 
+/** A place on Earth. The payload's text has its name and address too, or its coordinates. */
+export interface Place {
+  latitude: number;
+  longitude: number;
+  name?: string;
+  address?: string;
+}
+
+/** A contact that somebody passed on: text from outside. */
+export interface ContactCard {
+  name: string;
+  phones?: string[];
+  emails?: string[];
+  organisation?: string;
+}
+
 export interface Payload {
   type: PayloadType;
   text?: string;
   files?: MediaFile[];
+  location?: Place;
+  contacts?: ContactCard[];
   buttonPayload?: string;
   unsupported?: string;
 }
