@@ -67,6 +67,7 @@ type App struct {
 	opened    preparation
 	spool     *spool.Spool   // nil only for documents
 	media     *folder.Folder // nil only for documents
+	uploads   *folder.Folder // the same
 	bus       hub.Bus
 	hub       *hub.Hub
 	test      *testcarrier.Provider
@@ -140,6 +141,9 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.media, err = folder.Open(filepath.Join(cfg.DataDir, mediaName)); err != nil {
 		return nil, fmt.Errorf("media folder: %w", err)
 	}
+	if a.uploads, err = folder.Open(filepath.Join(cfg.DataDir, mediaName, uploadsName)); err != nil {
+		return nil, fmt.Errorf("folder of uploads: %w", err)
+	}
 	if cfg.Demo {
 		if err := a.openDoubles(ctx); err != nil {
 			return nil, err
@@ -199,7 +203,8 @@ func (a *App) assemble() error {
 	})
 	po.Renew, po.AllTold = a.hub.Renew, func() bool { return !a.hub.Untold() }
 	if a.media != nil {
-		po.Media = a.media
+		po.Media, po.Uploads = a.media, a.uploads
+		po.FileURL = func(m omni.ServiceMessage, f omni.MediaReference) string { return a.server.FileLink(m, f) }
 	}
 	if !a.cfg.RedisURL.IsZero() {
 		a.signals = newSignals()
@@ -432,8 +437,10 @@ func (a *App) close() {
 			a.log.Warn("close", "err", err)
 		}
 	}
-	if a.media != nil {
-		_ = a.media.Close()
+	for _, f := range []*folder.Folder{a.media, a.uploads} {
+		if f != nil {
+			_ = f.Close()
+		}
 	}
 }
 

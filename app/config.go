@@ -258,6 +258,7 @@ const (
 	storeName    = "omniservice.db"
 	keyName      = "secret.key"
 	mediaName    = "media"
+	uploadsName  = "_uploads" // in the media folder, which nodes share; no organisation has such an id
 	spoolName    = "spool"
 	accountsName = "accounts.sealed"
 )

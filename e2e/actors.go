@@ -3,8 +3,10 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strings"
@@ -111,6 +113,25 @@ type Org struct {
 func (o *Org) Call(t testing.TB, method, path string, body any, headers ...string) Answer {
 	t.Helper()
 	return o.sys.Call(t, method, path, o.Key, body, headers...)
+}
+
+// PNG is a picture of one pixel.
+const PNG = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\nIDATx\x9cc`\x00\x00\x00\x02\x00\x01H\xaf\xa4q\x00\x00\x00\x00IEND\xaeB`\x82"
+
+// Upload uploads a file as whoever the bearer names, and returns its id.
+func (s *System) Upload(t testing.TB, bearer, name, content string) string {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	part, err := w.CreateFormFile("file", name)
+	require.NoError(t, err)
+	_, err = io.WriteString(part, content)
+	require.NoError(t, errors.Join(err, w.Close()))
+	a := s.Call(t, http.MethodPost, "/api/v1/media", bearer, b.Bytes(), "Content-Type", w.FormDataContentType())
+	require.Equal(t, http.StatusCreated, a.Status, "%s", a.Body)
+	var f struct{ ID string }
+	a.JSON(t, &f)
+	return f.ID
 }
 
 // create posts body and reads the answer, which must be 200 or 201, into out.

@@ -41,6 +41,7 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 	n["folder"] = made(o.Call(t, http.MethodPost, "/api/v1/folders", map[string]any{"groupId": group, "name": "Folder", "type": "DEFAULT"}))
 	n["label"] = made(o.Call(t, http.MethodPost, "/api/v1/labels", map[string]any{"name": o.Name + "'s label"}))
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
+	n["file"] = s.Upload(t, agent.Token, "photo.png", PNG)
 	client := agent.Connect(t)
 	acc.Receive(t, from, Number, o.Name+" hears from "+from)
 	it := Read[wire.Interaction](t, client.Expect(t, wire.InteractionCreated, nil))
@@ -113,6 +114,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	}
 	aside, err := st.ListAside(ctx, tenant, all)
 	add("set aside", aside, err)
+	files, err := st.MediaFiles().List(ctx, tenant, "", all)
+	add("files", files, err)
 	audit, err := st.AuditRecords(ctx, tenant, all)
 	add("audit", audit, err)
 	return b.String()

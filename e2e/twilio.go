@@ -228,8 +228,8 @@ func (f *FakeTwilio) create(w http.ResponseWriter, r *http.Request) {
 	case m.From == "":
 		fail(http.StatusBadRequest, 21603, "no From")
 		return
-	case m.Body == "":
-		fail(http.StatusBadRequest, 21602, "no Body")
+	case m.Body == "" && len(r.PostForm["MediaUrl"]) == 0:
+		fail(http.StatusBadRequest, 21602, "neither Body nor MediaUrl")
 		return
 	case !strings.HasPrefix(m.Callback, f.sys.PublicURL+"/webhooks/twilio/"):
 		fail(http.StatusBadRequest, 21609, "StatusCallback is not ours: "+m.Callback)

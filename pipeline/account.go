@@ -135,6 +135,7 @@ func (p *Pipeline) open(rec omni.CarrierAccount) (*Account, error) {
 	}
 	c, err := provider.Open(a, carriers.Options{
 		WebhookURL: p.WebhookURL(rec), HTTP: p.o.HTTP, APIBase: p.o.APIBase[rec.Carrier], Deliver: p.Deliver, Now: p.now,
+		OpenFile: p.openFile(rec.Tenant.OrganisationID),
 	})
 	if err != nil {
 		return nil, err

@@ -146,6 +146,10 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	payload, files, err := p.filesPayload(ctx, a, ch, c)
+	if err != nil {
+		return omni.ServiceMessage{}, false, err
+	}
 	defer p.order.lock(ch.CarrierAccountID, id.Address)()
 	if err := p.unseen(ctx, a, it, c); err != nil {
 		return omni.ServiceMessage{}, false, err
@@ -157,31 +161,35 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 		}
 	}
 
-	now := p.millis()
+	now, typ := p.millis(), carriedAs(ch, payload)
 	m := omni.ServiceMessage{
 		ID: omni.NewID(), Tenant: a.Tenant, InteractionID: it.ID, Direction: omni.Outbound,
 		Channel: omni.ReceivedChannel{
-			DigitalChannelID: ch.ID, ChannelType: ch.ChannelType, Carrier: ch.Carrier, Address: ch.Address, SenderType: omni.SenderUser,
+			DigitalChannelID: ch.ID, ChannelType: typ, Carrier: ch.Carrier, Address: ch.Address, SenderType: omni.SenderUser,
 		},
 		ContactID: id.ContactID,
-		From:      omni.Identity{ChannelType: ch.ChannelType, Address: ch.Address, Name: a.Name},
-		To:        omni.Identity{ChannelType: ch.ChannelType, Address: id.Address, Name: id.Name},
-		Payload:   omni.TextPayload(c.Payload.Text), ClientID: c.ClientID, ReplyTo: c.ReplyTo,
+		From:      omni.Identity{ChannelType: typ, Address: ch.Address, Name: a.Name},
+		To:        omni.Identity{ChannelType: typ, Address: id.Address, Name: id.Name},
+		Payload:   payload, ClientID: c.ClientID, ReplyTo: c.ReplyTo,
 		Status: omni.StatusQueued, StatusAt: now, ReceivedAt: now, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
 		Publish: &omni.PublishChannel{
-			DigitalChannelID: ch.ID, ChannelType: ch.ChannelType, Sender: ch.Address,
+			DigitalChannelID: ch.ID, ChannelType: typ, Sender: ch.Address,
 			Target: omni.PublishIdentity{ContactID: id.ContactID, IdentityID: id.ID, Address: id.Address},
 		},
 	}
 	if ch.ChannelType == omni.ChannelLiveChat {
 		m.Status = omni.StatusSent // stored is sent: the visitor's socket or next visit brings it
 	}
-	if ch.Capabilities.Segmented {
+	if ch.Capabilities.Segmented && len(files) == 0 {
 		if n, err := omni.CountSegments(c.Payload.Text); err == nil {
 			m.Segments = n.Segments
 		}
 	}
-	return p.enqueue(ctx, a.Tenant, ch, m, how)
+	m, created, err := p.enqueue(ctx, a.Tenant, ch, m, how)
+	if err == nil {
+		p.took(ctx, m, files)
+	}
+	return m, created, err
 }
 
 // mayReplyTo checks that a message is one of an interaction. "" names none.
@@ -203,7 +211,7 @@ func checkSend(c wire.SendMessage) error {
 	switch {
 	case !omni.ValidID(c.ClientID):
 		return fieldProblem("clientId", "must be a UUID in lower case, made by the sender and kept for retries")
-	case strings.TrimSpace(c.Payload.Text) == "":
+	case strings.TrimSpace(c.Payload.Text) == "" && len(c.Payload.Files) == 0:
 		return fieldProblem("payload.text", "must not be empty")
 	case !utf8.ValidString(c.Payload.Text) || strings.ContainsRune(c.Payload.Text, 0):
 		return fieldProblem("payload.text", "must be UTF-8 without NUL")

@@ -71,6 +71,7 @@ type fake struct {
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
 	pace carriers.Pace // of every sender
+	options carriers.Options // of the last that was opened
 
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
@@ -78,9 +79,10 @@ type fake struct {
 func (*fake) Name() omni.CarrierName   { return omni.CarrierTest }
 func (*fake) Fields() []carriers.Field { return nil }
 func (*fake) MaxBody() int64           { return 1 << 20 }
-func (f *fake) Open(carriers.Account, carriers.Options) (carriers.Carrier, error) {
+func (f *fake) Open(_ carriers.Account, o carriers.Options) (carriers.Carrier, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.options = o
 	f.opened++
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil

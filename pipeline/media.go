@@ -247,6 +247,8 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
+const notShown = "Files of this kind are not shown, because they can do harm."
+
 const notAllowed = "The address of this file is not one that files may be fetched from."
 
 // mediaRequest makes the request for a file. Where a carrier has a list of hosts no other is asked.
@@ -318,7 +320,7 @@ func inspect(ref omni.MediaReference, head []byte) (found omni.MediaReference, e
 	typ, _, err := mime.ParseMediaType(mimetype.Detect(head).String())
 	kind, ok := fileTypes[typ]
 	if err != nil || !ok {
-		return ref, &fileError{words: "Files of this kind are not shown, because they can do harm.", final: true, err: errors.New("it is " + typ)}
+		return ref, &fileError{words: notShown, final: true, err: errors.New("it is " + typ)}
 	}
 	if !agrees(ref, kind) {
 		return ref, &fileError{words: "The file is not what it was said to be.", final: true, err: errors.New("it is " + typ)}

@@ -119,7 +119,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	// A stop of the gateway lets a send that has begun come to its end.
 	sendCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	began := p.now()
-	res, err := a.Carrier.Send(sendCtx, m)
+	res, err := a.Carrier.Send(sendCtx, p.withAddresses(m))
 	cancel()
 	took := p.now().Sub(began)
 

@@ -48,13 +48,17 @@ type Options struct {
 	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
 	Media     Media                       // keeps files; nil leaves them with the carrier: they stay pending
 	MediaHTTP *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
+	Uploads   Uploads                     // keeps files that agents upload; nil takes none
 	APIBase   map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
-	Now       func() time.Time            // nil means time.Now
-	Log       *slog.Logger                // nil means no log
-	Metrics   Metrics
-	Workers   int           // for each of inbox, outbox and files; 0 means 16
-	LeaseTTL  time.Duration // 0 means 15 s; renewed at a third of it
-	Poll      time.Duration // how often leftovers are looked for; 0 means 5 s
+	// FileURL gives the address that carriers fetch a file of a message from, for some hours. nil: there is none.
+	FileURL func(m omni.ServiceMessage, f omni.MediaReference) string
+
+	Now      func() time.Time // nil means time.Now
+	Log      *slog.Logger     // nil means no log
+	Metrics  Metrics
+	Workers  int           // for each of inbox, outbox and files; 0 means 16
+	LeaseTTL time.Duration // 0 means 15 s; renewed at a third of it
+	Poll     time.Duration // how often leftovers are looked for; 0 means 5 s
 
 	// Elsewhere is told that there is work for workers whose lease another node has, or Freed: the other nodes should
 	// call KickWorker with it. It must not wait, and may fail: Poll finds what nobody heard of. nil: there is no other
@@ -192,6 +196,9 @@ func (p *Pipeline) sweep(ctx context.Context) error {
 	defer t.Stop()
 	for {
 		if _, err := p.store.Sweep(ctx, p.millis()); err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "sweep", "err", err)
+		}
+		if err := p.sweepUploads(ctx); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "sweep", "err", err)
 		}
 		if p.o.Spool != nil {

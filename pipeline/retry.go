@@ -43,6 +43,9 @@ func (p *Pipeline) Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omn
 	if err := p.maySend(ch, it, id, wire.SendMessage{Payload: wire.SendPayload{Text: m.Payload.TextBody()}}); err != nil {
 		return m, err
 	}
+	if err := filesFit(capabilities(ch), m.Payload.TextBody(), m.Payload.Files()); err != nil {
+		return m, err
+	}
 	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()
 	after, err := p.store.Requeue(ctx, a.Tenant, m.ID, p.sendStatus(m, omni.StatusQueued, nil, ""))
 	if errors.Is(err, omni.ErrConflict) {

@@ -17,6 +17,9 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 	if err := checkSend(c); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
+	if len(c.Payload.Files) > 0 {
+		return omni.ServiceMessage{}, false, fieldProblem("payload.files", "are not for visitors")
+	}
 	if c.ReplyTo != "" {
 		return omni.ServiceMessage{}, false, fieldProblem("replyTo", "is not for visitors")
 	}
@@ -355,5 +358,8 @@ func (p *Pipeline) Staffed(ctx context.Context, t omni.Tenant, channelID string,
 
 // LiveChatCapabilities is what our own widget can carry.
 func LiveChatCapabilities() omni.Capabilities {
-	return omni.Capabilities{MaxTextLength: 8000, ReadStatus: true, Typing: true}
+	return omni.Capabilities{
+		MaxTextLength: 10_000, DeliveryStatus: true, ReadStatus: true, Typing: true, ReplyTo: true, Captions: true,
+		MediaTypes: slices.Sorted(maps.Keys(fileTypes)), MaxMediaBytes: MaxFile, MaxMediaCount: 10,
+	}
 }

@@ -53,6 +53,9 @@ type endpoint struct {
 	status                         int // 0 means 200
 	scope                          map[string]string
 	sample                         string
+
+	maxBody int64         // bytes; 0 means maxRequest
+	time    time.Duration // to work and to send the body in; 0 means requestTime
 }
 
 type principalKey struct{}
@@ -92,6 +95,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiContacts()
 	s.apiInteractions()
 	s.apiMessages()
+	s.apiMedia()
 	s.apiPresence()
 	s.apiNotes()
 	s.apiSearch()
@@ -115,7 +119,7 @@ func register[I, O any](s *Server, e endpoint, handle func(ctx context.Context, 
 	op := huma.Operation{
 		OperationID: e.id, Method: e.method, Path: e.path, Summary: e.summary, Tags: []string{e.tag},
 		DefaultStatus: e.status, MaxBodyBytes: maxRequest,
-		Middlewares: huma.Middlewares{s.guard(e.id)},
+		Middlewares: huma.Middlewares{s.guard(e)},
 	}
 	switch {
 	case slices.Contains(roles, omni.RoleVisitor):
@@ -135,10 +139,10 @@ func register[I, O any](s *Server, e endpoint, handle func(ctx context.Context, 
 }
 
 // guard lets an operation's caller in: who they are, whether they may, and whether not too often.
-func (s *Server) guard(id string) func(huma.Context, func(huma.Context)) {
+func (s *Server) guard(e endpoint) func(huma.Context, func(huma.Context)) {
 	return func(hc huma.Context, next func(huma.Context)) {
 		c := humagin.Unwrap(hc)
-		p, err := s.admit(c, id)
+		p, err := s.admit(c, e.id)
 		if err != nil {
 			s.writeProblem(c, err)
 			return
@@ -147,8 +151,12 @@ func (s *Server) guard(id string) func(huma.Context, func(huma.Context)) {
 			s.writeProblem(c, &withStatus{http.StatusUnsupportedMediaType, omni.Problemf(omni.ErrInvalid, "Send the body uncompressed.")})
 			return
 		}
-		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest)
-		ctx, cancel := context.WithTimeout(hc.Context(), requestTime)
+		c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, cmp.Or(e.maxBody, maxRequest))
+		if e.time > 0 { // longer than HTTPServer gives to all; where there is no connection, as in tests, there is no deadline
+			end, rc := time.Now().Add(e.time), http.NewResponseController(c.Writer)
+			_ = errors.Join(rc.SetReadDeadline(end), rc.SetWriteDeadline(end.Add(requestTime)))
+		}
+		ctx, cancel := context.WithTimeout(hc.Context(), cmp.Or(e.time, requestTime))
 		defer cancel()
 		ctx = context.WithValue(ctx, principalKey{}, p)
 		next(huma.WithContext(hc, context.WithValue(ctx, peerKey{}, peer(c))))

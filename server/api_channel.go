@@ -9,6 +9,7 @@ import (
 
 	"omniservice/hub"
 	"omniservice/omni"
+	"omniservice/pipeline"
 	"omniservice/server/auth"
 )
 
@@ -44,6 +45,7 @@ func newChannel(c omni.DigitalChannel) ChannelBody {
 		Version: c.Version, CreatedAt: c.CreatedAt,
 	}
 	if l := c.LiveChat; l != nil {
+		b.Capabilities = pipeline.LiveChatCapabilities() // of this program, not of the one that made the channel
 		b.LiveChat = &LiveChatBody{
 			PublicID: l.PublicID, AllowedOrigins: append([]string{}, l.AllowedOrigins...), Title: l.Title, Greeting: l.Greeting, Accent: l.Accent,
 		}
@@ -88,11 +90,6 @@ type channelPatch struct {
 		LiveChat *liveChatInput `json:"liveChat,omitempty"`
 		Disabled *bool          `json:"disabled,omitempty"`
 	}
-}
-
-// liveChatCapabilities is what our own widget carries.
-var liveChatCapabilities = omni.Capabilities{
-	MaxTextLength: 10_000, DeliveryStatus: true, ReadStatus: true, Typing: true, ReplyTo: true,
 }
 
 func channelRecord(c omni.DigitalChannel) *record[ChannelBody] {
@@ -168,7 +165,7 @@ func (s *Server) createChannel(ctx context.Context, p auth.Principal, in *channe
 		if b.LiveChat != nil {
 			b.LiveChat.apply(c.LiveChat)
 		}
-		c.Address, c.Capabilities = c.LiveChat.PublicID, liveChatCapabilities
+		c.Address, c.Capabilities = c.LiveChat.PublicID, pipeline.LiveChatCapabilities()
 	} else {
 		if b.LiveChat != nil {
 			return nil, invalidField("liveChat", "must be left out for this channel type")

@@ -34,7 +34,8 @@ type MessageBody struct {
 }
 
 type payloadInput struct {
-	Text string `json:"text" maxLength:"65536"`
+	Text  string   `json:"text,omitempty" maxLength:"65536" doc:"May be left out where there are files"`
+	Files []string `json:"files,omitempty" maxItems:"30" nullable:"false" doc:"Ids of files that the caller uploaded, in order"`
 }
 
 type replyInput struct {
@@ -67,10 +68,10 @@ type sentOutput struct {
 }
 
 func (s *Server) apiMessages() {
-	const client = `"clientId":"01990000-0000-7000-8000-000000000001","payload":{"text":"hello"}`
+	const client = `"clientId":"01990000-0000-7000-8000-000000000001","payload":{"text":"hello","files":["{file}"]}`
 	register(s, endpoint{
 		id: "interaction-send", method: http.MethodPost, path: "/api/v1/interactions/{id}/messages", tag: "messages",
-		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction"}, sample: `{` + client + `}`,
+		status: http.StatusCreated, summary: "Answer in an interaction", scope: map[string]string{"id": "interaction", "payload.files": "file"}, sample: `{` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *replyInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{
 			InteractionID: in.ID, ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
@@ -79,7 +80,7 @@ func (s *Server) apiMessages() {
 	})
 	register(s, endpoint{
 		id: "message-send", method: http.MethodPost, path: "/api/v1/messages", tag: "messages", status: http.StatusCreated,
-		summary: "Write to somebody first", scope: map[string]string{"channelId": "channel"},
+		summary: "Write to somebody first", scope: map[string]string{"channelId": "channel", "payload.files": "file"},
 		sample: `{"channelId":"{channel}","to":"+12025550100",` + client + `}`,
 	}, func(ctx context.Context, p auth.Principal, in *firstMessageInput) (*sentOutput, error) {
 		return s.send(ctx, p, in.KeyInput, wire.SendMessage{

@@ -78,7 +78,13 @@ func (s *system) ids(x tenant) map[string]string {
 		Reason: store.SetAsideUnknown, At: now, ExpiresAt: now + 1_000_000,
 	}
 	require.NoError(s.t, s.store.PutAside(ctx, aside))
+	file := omni.MediaFile{
+		ID: omni.NewID(), Tenant: omni.Tenant{OrganisationID: x.org.ID, UserID: x.agent.ID}, Type: omni.MediaImage, ContentType: "image/png",
+		SHA256: strings.Repeat("0", 64), Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(s.t, s.store.MediaFiles().Create(ctx, org, file))
 	return map[string]string{
+		"file": file.ID,
 		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "label": label.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
 		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID,
 	}

@@ -78,9 +78,13 @@ type visitorSessionInput struct {
 
 type visitorMessageInput struct {
 	Body struct {
-		ClientID string       `json:"clientId" maxLength:"36"`
-		Payload  payloadInput `json:"payload"`
+		ClientID string              `json:"clientId" maxLength:"36"`
+		Payload  visitorPayloadInput `json:"payload"`
 	}
+}
+
+type visitorPayloadInput struct {
+	Text string `json:"text" maxLength:"65536"`
 }
 
 type visitorInput struct {
@@ -115,12 +119,12 @@ func (s *Server) apiLiveChat() {
 		summary: "Write as a visitor",
 	}, func(ctx context.Context, p auth.Principal, in *visitorMessageInput) (*visitorSentOutput, error) {
 		m, created, err := s.d.Pipeline.VisitorSend(ctx, *p.Visitor, wire.SendMessage{
-			ClientID: in.Body.ClientID, Payload: wire.SendPayload(in.Body.Payload),
+			ClientID: in.Body.ClientID, Payload: wire.SendPayload{Text: in.Body.Payload.Text},
 		})
 		if err != nil {
 			return nil, err
 		}
-		out := &visitorSentOutput{Status: http.StatusOK, Body: s.d.Pipeline.VisitorView(ctx, m)}
+		out := &visitorSentOutput{Status: http.StatusOK, Body: s.visitorView(ctx, m)}
 		if created {
 			out.Status = http.StatusCreated
 		}
@@ -252,7 +256,7 @@ func (s *Server) visitorMessages(ctx context.Context, p auth.Principal, in *Wind
 	}
 	ascending(ms)
 	for _, m := range ms {
-		out.Body.Items = append(out.Body.Items, s.d.Pipeline.VisitorView(ctx, m))
+		out.Body.Items = append(out.Body.Items, s.visitorView(ctx, m))
 	}
 	out.Body.HasMore = hasMore(ms, in.After.Given, i.LastSequence)
 	return out, nil

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +17,7 @@ import (
 	"net/url"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -21,6 +25,7 @@ import (
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
+	"omniservice/pipeline"
 )
 
 // Media gives the files of messages: pipeline.Media is one.
@@ -65,21 +70,118 @@ func (s *Server) checkMedia() error {
 	return nil
 }
 
+const (
+	// carrierLinkFor is how long a carrier can fetch a file: some keep a message for hours before they do.
+	carrierLinkFor = 12 * time.Hour
+
+	carrierRoute = "/m/:token"
+	idBytes      = 16
+	tokenBytes   = 3*idBytes + 8 + sha256.Size
+)
+
+// FileLink is an address under which a carrier fetches a file of a message without a login, until carrierLinkFor has passed. Its
+// ending tells the file's type to those who go by it. It is for the carrier alone: whoever has it gets the file. "" if this
+// gateway keeps no files.
+func (s *Server) FileLink(m omni.ServiceMessage, f omni.MediaReference) string {
+	if s.d.Media == nil {
+		return ""
+	}
+	b := make([]byte, 0, tokenBytes)
+	for _, id := range []string{m.Tenant.OrganisationID, m.ID, f.ID} {
+		raw, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+		if err != nil || len(raw) != idBytes {
+			return ""
+		}
+		b = append(b, raw...)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(s.now().Add(carrierLinkFor).Unix()))
+	b = append(b, carrierMAC(s.o.MediaKeys[0], b)...)
+	end := ""
+	if known := mimetype.Lookup(f.ContentType); known != nil {
+		end = known.Extension()
+	}
+	return cmp.Or(s.o.MediaURL, s.o.PublicURL) + "/m/" + base64.RawURLEncoding.EncodeToString(b) + end
+}
+
+// carrierMAC signs a link for carriers. What it signs begins with a byte that no text of linkMAC begins with, so that neither
+// passes for the other.
+func carrierMAC(key, link []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	_, _ = h.Write([]byte{0})
+	_, _ = h.Write(link)
+	return h.Sum(nil)
+}
+
+// carrierLink reads a token of FileLink. ok is false for one that is not ours or has ended.
+func (s *Server) carrierLink(token string) (organisation, message, file string, ok bool) {
+	token, _, _ = strings.Cut(token, ".")
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || len(b) != tokenBytes {
+		return "", "", "", false
+	}
+	signed, given := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
+	for _, k := range s.o.MediaKeys {
+		ok = hmac.Equal(given, carrierMAC(k, signed)) || ok
+	}
+	until := time.Unix(int64(binary.BigEndian.Uint64(signed[3*idBytes:])), 0)
+	id := func(n int) string {
+		t := hex.EncodeToString(signed[n*idBytes : (n+1)*idBytes])
+		return t[:8] + "-" + t[8:12] + "-" + t[12:16] + "-" + t[16:20] + "-" + t[20:]
+	}
+	return id(0), id(1), id(2), ok && s.now().Before(until)
+}
+
+// serveCarrier gives a file to a carrier that was told its address. What is wrong with an address is not told.
+func (s *Server) serveCarrier(c *gin.Context) {
+	h := c.Writer.Header()
+	h.Set("Content-Security-Policy", policyMedia)
+	h.Set("X-Robots-Tag", "noindex")
+	organisation, message, file, ok := s.carrierLink(c.Param("token"))
+	if !ok || s.mediaHost != "" && c.Request.Host != s.mediaHost {
+		s.writeProblem(c, omni.Problemf(omni.ErrNotFound, "There is nothing at this address."))
+		return
+	}
+	ref, f, err := s.openMedia(c.Request.Context(), organisation, message, file)
+	if err != nil {
+		s.writeProblem(c, err)
+		return
+	}
+	defer func() { _ = f.Close() }()
+	h.Set("Content-Type", ref.ContentType)
+	h.Set("Content-Disposition", disposition(ref))
+	h.Set("Cache-Control", "private, no-store")
+	h.Set("ETag", `"`+ref.SHA256+`"`)
+	http.ServeContent(c.Writer, c.Request, "", time.Time{}, f)
+	c.Abort()
+}
+
 // newMessage is wire.NewMessage with links to the files that are here.
 func (s *Server) newMessage(m omni.ServiceMessage) wire.Message {
 	v := wire.NewMessage(m)
+	s.link(m, v.Payload.Files)
+	return v
+}
+
+// visitorView is what a visitor sees of a message, with links to the files that are here.
+func (s *Server) visitorView(ctx context.Context, m omni.ServiceMessage) wire.VisitorMessage {
+	v := s.d.Pipeline.VisitorView(ctx, m)
+	s.link(m, v.Payload.Files)
+	return v
+}
+
+// link puts links to those files of a message that are here.
+func (s *Server) link(m omni.ServiceMessage, files []wire.File) {
 	if s.d.Media == nil {
-		return v
+		return
 	}
 	expires := s.now().Truncate(linkStep).Add(linkFor).Unix()
-	for n, f := range v.Payload.Files {
+	for n, f := range files {
 		if f.State == omni.MediaReady && f.ID != "" {
-			v.Payload.Files[n].URL = fmt.Sprintf("%s/media/%s/%s/%s?e=%d&s=%s", s.o.MediaURL, m.Tenant.OrganisationID, m.ID, f.ID, expires,
+			files[n].URL = fmt.Sprintf("%s/media/%s/%s/%s?e=%d&s=%s", s.o.MediaURL, m.Tenant.OrganisationID, m.ID, f.ID, expires,
 				base64.RawURLEncoding.EncodeToString(linkMAC(s.o.MediaKeys[0], m.Tenant.OrganisationID, m.ID, f.ID, expires)))
-			v.Payload.Files[n].URLUntil = omni.Millis(expires * 1000)
+			files[n].URLUntil = omni.Millis(expires * 1000)
 		}
 	}
-	return v
 }
 
 // newMessages is newMessage for a page of them, with the reactions to them.
@@ -171,7 +273,7 @@ func (s *Server) openMedia(ctx context.Context, organisation, message, file stri
 	if err != nil {
 		return omni.MediaReference{}, nil, missing(err, "file", file)
 	}
-	for _, ref := range m.Payload.Files() {
+	for _, ref := range pipeline.FilesOf(m) {
 		if ref.ID != file || ref.State != omni.MediaReady {
 			continue
 		}

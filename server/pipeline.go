@@ -25,6 +25,7 @@ type Pipeline interface {
 	Interaction(ctx context.Context, a Actor, id string) (omni.Interaction, error)
 	Message(ctx context.Context, a Actor, id string) (omni.ServiceMessage, error)
 	Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.ServiceMessage, bool, error)
+	Upload(ctx context.Context, a Actor, u pipeline.Upload) (omni.MediaFile, error)
 	Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omni.ServiceMessage, error)
 	Read(ctx context.Context, a Actor, c wire.ReadMessage) error
 	Typing(ctx context.Context, a Actor, c wire.TypingCommand) error

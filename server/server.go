@@ -77,6 +77,7 @@ type Limits struct {
 	Organisation Rate // REST of one organisation, over all nodes; 200 a second, 800 at once
 	Principal    Rate // REST of one user, API key or visitor, over all nodes; 50 a second, 200 at once
 	Visitors     Rate // new visitors from one address; 1 a second, 60 at once
+	Uploads      Rate // files of one user or API key, over all nodes; 1 a second, 100 at once
 }
 
 // Server serves two addresses: Public and Ops.
@@ -132,6 +133,7 @@ func New(d Deps, o Options) (*Server, error) {
 		Organisation: o.Limits.Organisation.or(Rate{200, 800}),
 		Principal:    o.Limits.Principal.or(Rate{50, 200}),
 		Visitors:     o.Limits.Visitors.or(Rate{1, 60}),
+		Uploads:      o.Limits.Uploads.or(Rate{1, 100}),
 	}
 	s.addresses = newAddresses(s.o.Limits.Address, o.Now)
 	s.newVisitors = newAddresses(s.o.Limits.Visitors, o.Now)
@@ -239,6 +241,8 @@ func (s *Server) buildPublic() error {
 	s.buildDocs(limited)
 	if s.d.Media != nil {
 		limited.GET(mediaRoute, s.serveMedia)
+		limited.GET(carrierRoute, s.serveCarrier)
+		limited.HEAD(carrierRoute, s.serveCarrier)
 	}
 	if s.o.Demo {
 		s.buildDemo(limited)

@@ -27,7 +27,7 @@ func Commands() []Route {
 	const ref, act = `{"interactionId":"{interaction}"}`, `{"interactionId":"{interaction}","version":1}`
 	return []Route{
 		agent(wire.CmdAuthRefresh, `{"token":"{token}"}`, nil),
-		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello"}}`, one),
+		agent(wire.CmdMessageSend, `{"interactionId":"{interaction}","clientId":"01990000-0000-7000-8000-000000000002","payload":{"text":"hello","files":["{file}"]}}`, map[string]string{"interactionId": "interaction", "payload.files": "file"}),
 		agent(wire.CmdMessageRetry, `{"messageId":"{message}"}`, map[string]string{"messageId": "message"}),
 		agent(wire.CmdMessageRead, `{"interactionId":"{interaction}","seq":1}`, one),
 		agent(wire.CmdTyping, ref, one),

@@ -139,6 +139,47 @@ func (f *Folder) Open(_ context.Context, owner, sum string) (io.ReadSeekCloser, 
 	return r, nil
 }
 
+// Remove removes an owner's file, and the directories that are empty without it. One that is not there is no error.
+func (f *Folder) Remove(_ context.Context, owner, sum string) error {
+	if !validOwner.MatchString(owner) || !validSum.MatchString(sum) {
+		return nil
+	}
+	name := place(owner, sum)
+	if err := f.root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove file: %w", err)
+	}
+	// A directory that still holds something stays. So does one that a Put has just made and is about to use: it fails then,
+	// and nothing of it is kept.
+	_ = f.root.Remove(path.Dir(name))
+	_ = f.root.Remove(owner)
+	return nil
+}
+
+// RemoveBefore removes the files that were put before a moment, and returns how many.
+func (f *Folder) RemoveBefore(ctx context.Context, before time.Time) (int, error) {
+	n := 0
+	for file, err := range f.All(File{}) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return n, err
+		}
+		info, err := f.root.Stat(place(file.Owner, file.Sum))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(before) {
+			continue
+		}
+		if err == nil {
+			err = f.Remove(ctx, file.Owner, file.Sum)
+		}
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
 // File is a file that is there.
 type File struct {
 	Owner string
@@ -165,9 +206,12 @@ func (f *Folder) All(after File) iter.Seq2[File, error] {
 	}
 }
 
-// allOf gives an owner's files, until yield wants no more or something fails.
+// allOf gives an owner's files, until yield wants no more or something fails. What somebody removes meanwhile is left out.
 func (f *Folder) allOf(owner string, after File, yield func(File, error) bool) bool {
 	fail := func(err error) bool {
+		if errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
 		yield(File{}, fmt.Errorf("list files of %s: %w", owner, err))
 		return false
 	}
@@ -178,15 +222,21 @@ func (f *Folder) allOf(owner string, after File, yield func(File, error) bool) b
 	for _, part := range parts {
 		sums, err := f.names(path.Join(owner, part))
 		if err != nil {
-			return fail(err)
+			if !fail(err) {
+				return false
+			}
+			continue
 		}
 		for _, sum := range sums {
 			if !validSum.MatchString(sum) || owner == after.Owner && sum <= after.Sum {
 				continue
 			}
 			info, err := f.root.Stat(path.Join(owner, part, sum))
-			if err != nil {
-				return fail(err)
+			switch {
+			case err != nil && !fail(err):
+				return false
+			case err != nil:
+				continue
 			}
 			if !yield(File{owner, sum, info.Size()}, nil) {
 				return false

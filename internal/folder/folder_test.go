@@ -177,3 +177,41 @@ func TestFilesAreListedInOrder(t *testing.T) {
 	}
 	require.Empty(t, slices.Collect(maps.Keys(maps.Collect(open(t, t.TempDir()).All(folder.File{})))))
 }
+
+func TestWhatIsRemovedIsGone(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir()
+	f := open(t, path)
+	put := func(owner, content string, age time.Duration) string {
+		sum, _, err := f.Put(t.Context(), owner, strings.NewReader(content))
+		require.NoError(t, err)
+		when := time.Now().Add(-age)
+		require.NoError(t, os.Chtimes(filepath.Join(path, owner, sum[:2], sum), when, when))
+		return sum
+	}
+	gone, stays := put("a", "gone", 0), put("a", "stays", 0)
+	require.NoError(t, f.Remove(t.Context(), "a", gone))
+	require.NoError(t, f.Remove(t.Context(), "a", gone), "it is not there: that is what was wanted")
+	require.NoError(t, f.Remove(t.Context(), "../a", stays))
+	require.NoError(t, f.Remove(t.Context(), "a", "../"+stays))
+	_, err := f.Open(t.Context(), "a", gone)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.Len(t, files(t, path), 1)
+	require.NoError(t, f.Remove(t.Context(), "a", stays))
+	require.NoDirExists(t, filepath.Join(path, "a"))
+
+	put("b", "old", 3*time.Hour)
+	put("c", "old", 2*time.Hour)
+	young := put("c", "young", 0)
+	n, err := f.RemoveBefore(t.Context(), time.Now().Add(-time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	require.NoDirExists(t, filepath.Join(path, "b"))
+	r, err := f.Open(t.Context(), "c", young)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = f.RemoveBefore(ctx, time.Now().Add(time.Hour))
+	require.ErrorIs(t, err, context.Canceled)
+}

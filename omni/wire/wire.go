@@ -182,7 +182,8 @@ type SendMessage struct {
 
 // SendPayload is what to send.
 type SendPayload struct {
-	Text string `json:"text"`
+	Text  string   `json:"text,omitempty"`
+	Files []string `json:"files,omitempty"` // ids of uploads, in order; beside text only where the channel takes captions. Not for visitors
 }
 
 // RetryMessage is the data of message.retry.

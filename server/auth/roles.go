@@ -46,6 +46,7 @@ var Roles = map[string][]omni.Role{
 	"note-list": staff, "note-add": staff,
 	"draft-list": users, "interaction-drafts": users, "draft-save": users,
 	"message-send": staff, "message-get": staff, "message-retry": staff,
+	"media-upload":  staff,
 	"presence-list": staff, "presence-set": users,
 	"search":     staff,
 	"sync":       staff,

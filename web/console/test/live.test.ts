@@ -188,6 +188,29 @@ describe("sending", () => {
     expect(s.thread()?.items.at(-1)?.seq).toBe(4);
   });
 
+  it("RT6 sends files by their ids, keeps them with the message, and sends the same ones again", async () => {
+    const s = known(setup());
+    const files = ["f1", "f2"].map((id) => ({
+      id,
+      type: "image" as const,
+      contentType: "image/png",
+      size: 1,
+      name: "a.png",
+      expiresAt: t0,
+    }));
+    await vi.advanceTimersByTimeAsync(0);
+    s.socket.request.mockRejectedValueOnce(new OmniError({ code: "offline", message: "gone" }));
+    s.live.send("i1", "", files);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(pending()[0]).toMatchObject({ text: "", files });
+    for (const seq of [4, 5]) s.socket.request.mockResolvedValueOnce(message(seq, { direction: "OUTBOUND" }));
+    s.live.send("i1", "words", files.slice(1));
+    await vi.advanceTimersByTimeAsync(0);
+    const sent = s.socket.request.mock.calls.map((c) => (c[1] as { payload: unknown }).payload);
+    const [first, second] = [{ files: ["f1", "f2"] }, { text: "words", files: ["f2"] }];
+    expect(sent).toEqual([first, first, second]);
+  });
+
   it("CO13 keeps a message over a lost connection and sends the same one again", async () => {
     const s = known(setup());
     await vi.advanceTimersByTimeAsync(0);

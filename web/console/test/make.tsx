@@ -81,6 +81,9 @@ export const channel: Channel = {
     typing: false,
     reactions: false,
     replyTo: false,
+    location: false,
+    contactCards: false,
+    readReceipts: false,
   },
 };
 
@@ -102,7 +105,7 @@ export const page = (items: Interaction[], over: Partial<InteractionPage> = {}):
 });
 
 /** Puts a component on a page where `me` is logged in and the usual things are known. */
-export function show(ui: ReactElement, live: Partial<Live> = {}) {
+export function show(ui: ReactElement, live: Partial<Live> = {}, on: Channel = channel) {
   useSession.setState(
     {
       status: "in",
@@ -116,7 +119,7 @@ export function show(ui: ReactElement, live: Partial<Live> = {}) {
     true,
   );
   const qc = newQueryClient();
-  qc.setQueryData(keys.channels, [channel]);
+  qc.setQueryData(keys.channels, [on]);
   qc.setQueryData(keys.users, [me, ana]);
   qc.setQueryData(keys.groups, [
     { id: "g1", name: "Billing", type: "SHARED", memberIds: [me.id, ana.id], colour: "#aa3300" },

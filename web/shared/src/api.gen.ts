@@ -681,6 +681,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/media": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Upload a file of at most 25 MB, to be sent with a message within a day */
+        post: operations["media-upload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/messages": {
         parameters: {
             query?: never;
@@ -1507,6 +1524,24 @@ export interface components {
             /** @description For an API key: its id, name and role */
             user: components["schemas"]["UserBody"];
         };
+        MediaBody: {
+            /** @description As found in the content */
+            contentType: string;
+            /**
+             * Format: int64
+             * @description When the file goes if no message takes it before
+             */
+            expiresAt: number;
+            /** @description For payload.files of a message */
+            id: string;
+            name?: string;
+            /**
+             * Format: int64
+             * @description Bytes
+             */
+            size: number;
+            type: string;
+        };
         MediaLimit: {
             /** Format: int64 */
             maxBytes: number;
@@ -1661,7 +1696,10 @@ export interface components {
             unsupported?: string;
         };
         PayloadInput: {
-            text: string;
+            /** @description Ids of files that the caller uploaded, in order */
+            files?: string[];
+            /** @description May be left out where there are files */
+            text?: string;
         };
         Person: {
             id?: string;
@@ -1882,13 +1920,16 @@ export interface components {
         };
         VisitorMessageInputBody: {
             clientId: string;
-            payload: components["schemas"]["PayloadInput"];
+            payload: components["schemas"]["VisitorPayloadInput"];
         };
         VisitorMessageListBody: {
             hasMore: boolean;
             /** @description Ascending by seq */
             items: components["schemas"]["VisitorMessage"][];
             topics: components["schemas"]["TopicPosition"][];
+        };
+        VisitorPayloadInput: {
+            text: string;
         };
         VisitorSessionBody: {
             conversation?: components["schemas"]["ConversationBody"];
@@ -3742,6 +3783,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MeBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "media-upload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "multipart/form-data": {
+                    /**
+                     * Format: binary
+                     * @description With its name and, if it is known, its type
+                     */
+                    file: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MediaBody"];
                 };
             };
             /** @description Error */

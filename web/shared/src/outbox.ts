@@ -1,3 +1,5 @@
+import type { MediaType, Millis } from "./types";
+
 /** A message that the server has not yet taken. */
 export interface Unsent {
   /** UUIDv7, the idempotency key; unsent messages are ordered by it. */
@@ -6,6 +8,8 @@ export interface Unsent {
   userId: string;
   conversationId: string;
   text: string;
+  /** Files that were uploaded for it. */
+  files?: { id: string; type: MediaType; contentType: string; size: number; name: string; expiresAt: Millis }[];
   replyTo?: string;
   createdAt: number;
 }

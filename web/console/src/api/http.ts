@@ -39,7 +39,8 @@ export async function data<T>(call: Promise<{ data?: T }>): Promise<T> {
   return (await call).data as T;
 }
 
-async function problem(res: Response): Promise<OmniError> {
+/** What a refusal says. */
+export async function problem(res: Response): Promise<OmniError> {
   let p: Problem = {};
   try {
     p = (await res.json()) as Problem;

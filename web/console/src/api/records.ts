@@ -9,6 +9,8 @@ export type Group = Schemas["GroupBody"];
 export type Session = Schemas["SessionBody"];
 export type Me = Schemas["MeBody"];
 export type Channel = Schemas["ChannelBody"] & { channelType: ChannelType };
+export type Capabilities = Schemas["Capabilities"];
+export type Uploaded = Schemas["MediaBody"];
 export type ContactIdentity = Schemas["IdentityBody"] & { channelType: ChannelType };
 export type Contact = Omit<Schemas["ContactBody"], "identities"> & { identities: ContactIdentity[] };
 

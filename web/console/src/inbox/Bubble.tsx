@@ -1,7 +1,8 @@
-import { clock, fullTime, isCode, type Message } from "@omni/shared";
+import { clock, fullTime, isCode, type MediaFile, type Message } from "@omni/shared";
 import { CircleSlash, CornerUpLeft } from "lucide-react";
 import { useCallback } from "react";
 import { t } from "../i18n";
+import { putBack, type UploadedFile } from "../live/files";
 import { useLiveClient } from "../live/hooks";
 import { preview } from "../live/patch";
 import { Avatar, ChannelIcon } from "../ui/Avatar";
@@ -80,7 +81,7 @@ export function Bubble({ entry, contact, contactId, agent, receipts, replied, on
               <bdi>{replied ? preview(replied, (k) => t(`kind.${k as "image"}`)) : t("bubble.replyGone")}</bdi>
             </button>
           )}
-          {m?.payload.files?.map((f, n) => (
+          {(m?.payload.files ?? pending?.files?.map(waiting))?.map((f, n) => (
             <FileCard key={f.id ?? `${n}`} message={m} file={f} sender={sender} time={clock(entry.at)} />
           ))}
           {m?.payload.type === "unsupported" && (
@@ -108,6 +109,9 @@ export function Bubble({ entry, contact, contactId, agent, receipts, replied, on
   );
 }
 
+/** A file of a message that is not sent yet. */
+const waiting = ({ expiresAt: _, ...f }: UploadedFile): MediaFile => ({ ...f, state: "ready" });
+
 /** Why it did not get through, in plain words, and only what can help (TH5). */
 function FailedLine({ message, entry }: { message: Message | undefined; entry: Entry }) {
   const live = useLiveClient();
@@ -118,7 +122,8 @@ function FailedLine({ message, entry }: { message: Message | undefined; entry: E
     if (!pending) return;
     const draft = useDrafts.getState().drafts[pending.interactionId];
     live.discard(pending.clientId);
-    setDraft(pending.interactionId, draft ? `${draft}\n${pending.text}` : pending.text);
+    putBack(pending.interactionId, pending.files ?? []);
+    setDraft(pending.interactionId, draft ? `${draft}\n${pending.text}`.trim() : pending.text);
     document.querySelector<HTMLElement>("#composer")?.focus();
   };
   const code = message?.errorCode;

@@ -3,10 +3,12 @@ import { type Interaction, TypingReporter } from "@omni/shared";
 import { SendHorizontal } from "lucide-react";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "react";
 import { t } from "../i18n";
+import { take } from "../live/files";
 import { useChannel, useContact, useLiveClient } from "../live/hooks";
 import { sameFamily } from "../live/live";
 import { contactName } from "../ui/names";
 import { useDrafts } from "../ui/prefs";
+import { AttachButton, AttachmentList, useAttachments, useDrop } from "./Attachments";
 import s from "./inbox.module.css";
 
 /** Where the counter begins to show: when less than this share of the text is left. */
@@ -20,6 +22,9 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   const setDraft = useDrafts((d) => d.set);
   const box = useRef<HTMLTextAreaElement>(null);
   const composing = useRef(false);
+  const form = useRef<HTMLFormElement>(null);
+  const files = useAttachments(i);
+  useDrop(form, files);
   const typing = useMemo(() => new TypingReporter((stop) => live.reportTyping(i.id, stop)), [live, i.id]);
   useEffect(() => () => typing.stop(), [typing]);
 
@@ -52,7 +57,10 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     );
   }
 
-  const max = channel?.capabilities.maxTextLength;
+  const able = channel?.capabilities;
+  // Where text cannot stand beside files it goes as a message of its own.
+  const caption = files.attached.length > 0 && able?.captions;
+  const max = (caption && able.maxCaptionLength) || able?.maxTextLength;
   if (max === 0) {
     return (
       <div className={s.composer} id="composer" tabIndex={-1}>
@@ -61,11 +69,13 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
     );
   }
   const left = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
-  const sendable = text.trim() !== "" && left >= 0;
+  const sendable = (text.trim() !== "" || files.attached.length > 0) && files.ready && left >= 0;
 
   const send = () => {
     if (!sendable) return;
-    live.send(i.id, text.trim());
+    const taken = take(i.id);
+    if (taken.length > 0) live.send(i.id, caption ? text.trim() : "", taken);
+    if (text.trim() && (taken.length === 0 || !caption)) live.send(i.id, text.trim());
     setDraft(i.id, "");
     typing.stop();
     box.current?.focus();
@@ -79,12 +89,14 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   };
   return (
     <form
+      ref={form}
       className={s.composer}
       onSubmit={(e) => {
         e.preventDefault();
         send();
       }}
     >
+      <AttachmentList id={i.id} files={files} />
       <textarea
         ref={box}
         id="composer"
@@ -102,6 +114,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
           else typing.stop();
         }}
         onKeyDown={onKeyDown}
+        onPaste={files.onPaste}
         onCompositionStart={() => {
           composing.current = true;
         }}
@@ -112,6 +125,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
         data-testid="composer"
       />
       <div className={s.sendRow}>
+        <AttachButton files={files} />
         <span id="composer-hint" className={s.hint}>
           {t("composer.hint")}
         </span>

@@ -1,8 +1,9 @@
 import { fileSize, type MediaFile, type Message } from "@omni/shared";
-import { useQuery } from "@tanstack/react-query";
+import { skipToken, useQuery } from "@tanstack/react-query";
 import { File as FileIcon, Film, Image as ImageIcon, Music } from "lucide-react";
 import { useState } from "react";
 import { t } from "../i18n";
+import { preview } from "../live/files";
 import { useLiveClient } from "../live/hooks";
 import { keys } from "../live/keys";
 import s from "./inbox.module.css";
@@ -10,7 +11,8 @@ import s from "./inbox.module.css";
 const icons = { image: ImageIcon, video: Film, audio: Music, document: FileIcon };
 
 interface Props {
-  message: Message;
+  /** Undefined while the server has not taken it. */
+  message: Message | undefined;
   file: MediaFile;
   sender: string;
   time: string;
@@ -21,15 +23,16 @@ export function FileCard({ message, file, sender, time }: Props) {
   const { link, renew } = useLink(message, file);
   const [broken, setBroken] = useState("");
   const kind = t(`kind.${file.type}`);
-  const shown = link && link !== broken;
+  const local = file.type === "image" ? preview(file.id) : undefined;
+  const shown = local ?? (link !== broken && link);
   const onError = () => {
     setBroken(link ?? "");
     if (!broken) renew();
   };
   if (shown && file.type === "image") {
     return (
-      <a href={link} target="_blank" rel="noopener noreferrer" className={s.picture} data-testid="file-picture">
-        <img src={link} alt={t("bubble.imageAlt", { sender, time })} loading="lazy" onError={onError} />
+      <a href={shown} target="_blank" rel="noopener noreferrer" className={s.picture} data-testid="file-picture">
+        <img src={shown} alt={t("bubble.imageAlt", { sender, time })} loading="lazy" onError={onError} />
       </a>
     );
   }
@@ -38,7 +41,7 @@ export function FileCard({ message, file, sender, time }: Props) {
       // biome-ignore lint/a11y/useMediaCaption: a contact's film has none
       <video
         className={s.film}
-        src={link}
+        src={shown}
         controls
         preload="metadata"
         aria-label={file.name || kind}
@@ -65,7 +68,7 @@ export function FileCard({ message, file, sender, time }: Props) {
         </p>
         {shown && file.type === "audio" && (
           // biome-ignore lint/a11y/useMediaCaption: a contact's recording has none
-          <audio src={link} controls preload="none" aria-label={file.name || kind} onError={onError} />
+          <audio src={shown} controls preload="none" aria-label={file.name || kind} onError={onError} />
         )}
       </div>
       {link && file.type !== "audio" && (
@@ -78,12 +81,12 @@ export function FileCard({ message, file, sender, time }: Props) {
 }
 
 /** A link to a file that is here, and how to have a new one: events carry none, and each ends after a while. */
-function useLink(message: Message, file: MediaFile): { link: string | undefined; renew: () => void } {
+function useLink(message: Message | undefined, file: MediaFile): { link: string | undefined; renew: () => void } {
   const live = useLiveClient();
   const { refetch } = useQuery({
-    queryKey: keys.files(message.id),
-    queryFn: () => live.readFiles(message),
-    enabled: file.state === "ready" && !file.url,
+    queryKey: keys.files(message?.id ?? ""),
+    queryFn: message ? () => live.readFiles(message) : skipToken,
+    enabled: file.state === "ready" && !file.url && !(file.type === "image" && preview(file.id)),
     retry: 2,
   });
   const safe = file.url && /^(https?:\/\/|\/(?!\/))/.test(file.url) ? file.url : undefined;

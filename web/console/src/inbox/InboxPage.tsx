@@ -5,6 +5,7 @@ import { Link, matchPath, useLocation } from "react-router";
 import type { View } from "../api/records";
 import { useMe } from "../api/session";
 import { t } from "../i18n";
+import { useFiles } from "../live/files";
 import { LiveContext, useList } from "../live/hooks";
 import { Live } from "../live/live";
 import { SessionOver } from "../login/SessionOver";
@@ -30,6 +31,7 @@ export default function InboxPage() {
   const [live, setLive] = useState<Live>();
   useEffect(() => {
     useDrafts.getState().load(me.id);
+    useFiles.getState().load(me.id);
     const l = new Live(qc, me.id);
     setLive(l);
     return () => l.stop();

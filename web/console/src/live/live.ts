@@ -23,6 +23,7 @@ import { api, type ListFilter } from "../api/endpoints";
 import type { Contact, Counts } from "../api/records";
 import { accessToken, end, refresh } from "../api/session";
 import { t } from "../i18n";
+import type { UploadedFile } from "./files";
 import { keys } from "./keys";
 import {
   appended,
@@ -428,12 +429,13 @@ export class Live {
 
   // ---- Sending
 
-  /** Sends text, now or when there is a connection again (RT6, CO13). It is shown at once. */
-  send(interactionId: string, text: string): void {
-    const m: Pending = { clientId: uuidv7(), interactionId, text, at: this.socket.now() };
+  /** Sends text and files, now or when there is a connection again (RT6, CO13). It is shown at once. */
+  send(interactionId: string, text: string, files: UploadedFile[] = []): void {
+    const extra = files.length > 0 ? { files } : {};
+    const m: Pending = { clientId: uuidv7(), interactionId, text, at: this.socket.now(), ...extra };
     useLive.setState((s) => ({ pending: [...s.pending, m] }));
     void this.outbox
-      .put({ clientId: m.clientId, userId: this.me, conversationId: interactionId, text, createdAt: m.at })
+      .put({ clientId: m.clientId, userId: this.me, conversationId: interactionId, text, createdAt: m.at, ...extra })
       .then(() => {
         // It may have been sent before it was kept.
         if (!useLive.getState().pending.some((p) => p.clientId === m.clientId)) void this.outbox.remove(m.clientId);
@@ -468,7 +470,11 @@ export class Live {
       const known = new Set(s.pending.map((p) => p.clientId));
       const old = kept
         .filter((u) => !known.has(u.clientId))
-        .map((u) => ({ clientId: u.clientId, interactionId: u.conversationId, text: u.text, at: u.createdAt }));
+        .map(({ conversationId: interactionId, createdAt: at, userId: _, replyTo: __, ...m }) => ({
+          ...m,
+          interactionId,
+          at,
+        }));
       return { pending: [...old, ...s.pending] };
     });
     this.flush();
@@ -487,7 +493,7 @@ export class Live {
         const m = useLive.getState().pending.find((p) => p.interactionId === id && !p.error);
         if (!m || this.socket.status.state !== "open") return;
         try {
-          const data = { interactionId: id, clientId: m.clientId, payload: { text: m.text } };
+          const data = { interactionId: id, clientId: m.clientId, payload: payloadOf(m) };
           this.onMessage(await this.socket.request<Message>("message.send", data));
           this.settle(m.clientId);
         } catch (cause) {
@@ -506,6 +512,11 @@ export class Live {
       this.sending.delete(id);
     }
   }
+}
+
+function payloadOf({ text, files }: Pending) {
+  if (!files) return { text };
+  return { ...(text && { text }), files: files.map((f) => f.id) };
 }
 
 /** SMS and MMS are one address and one consent. */

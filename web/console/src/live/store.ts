@@ -1,11 +1,13 @@
 import type { HealthChange, OmniError, SocketStatus, Typing } from "@omni/shared";
 import { create } from "zustand";
+import type { UploadedFile } from "./files";
 
 /** A message of ours that the server has not confirmed. */
 export interface Pending {
   clientId: string;
   interactionId: string;
   text: string;
+  files?: UploadedFile[];
   at: number;
   /** Why the server refused it; none while it waits or is on its way. */
   error?: OmniError;
