@@ -144,24 +144,8 @@ func (s *simulator) played(ctx context.Context, m server.SimulatedMessage) error
 	if err != nil {
 		return err
 	}
-	r, err := d.Webhook(simulate.Inbound{ChannelType: m.ChannelType, From: m.From, To: to, Text: m.Text, ProfileName: m.Name})
-	if err != nil {
-		return err
-	}
-	post := func(ctx context.Context) error {
-		for range 1 + m.Duplicates { // the same webhook each time
-			again := r.Clone(ctx)
-			if r.GetBody != nil {
-				if again.Body, err = r.GetBody(); err != nil {
-					return fmt.Errorf("read webhook: %w", err)
-				}
-			}
-			if err := d.Post(ctx, again); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+	in := simulate.Inbound{ChannelType: m.ChannelType, From: m.From, To: to, Text: m.Text, ProfileName: m.Name}
+	post := func(ctx context.Context) error { return d.played.Deliver(ctx, d.Double, in, 1+m.Duplicates) }
 	if m.DelayMs == 0 {
 		return post(ctx)
 	}
