@@ -66,7 +66,8 @@ type Challenger interface {
 type MediaFetcher interface {
 	// MediaRequest makes the request for a file of an inbound message. Credentials in it go to its host only.
 	MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error)
-	// MediaHosts lists the hosts that a file's URL may name.
+	// MediaHosts lists the hosts that a file's URL may name, with their port if they have one; *.example.com stands for all
+	// below example.com.
 	MediaHosts() []string
 }
 

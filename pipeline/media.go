@@ -272,10 +272,20 @@ func mediaRequest(ctx context.Context, c carriers.Carrier, ref omni.MediaReferen
 	if err != nil {
 		return nil, unreachable(err)
 	}
-	if !slices.ContainsFunc(f.MediaHosts(), func(host string) bool { return strings.EqualFold(host, r.URL.Host) }) {
+	if !slices.ContainsFunc(f.MediaHosts(), func(listed string) bool { return hostListed(listed, r.URL.Host) }) {
 		return nil, &fileError{words: notAllowed, final: true}
 	}
 	return r, nil
+}
+
+// hostListed reports whether a host is the one of a carrier's list, such as files.example.com, or below it, such as
+// *.example.com.
+func hostListed(listed, host string) bool {
+	listed, host = strings.ToLower(listed), strings.ToLower(host)
+	if suffix, ok := strings.CutPrefix(listed, "*."); ok {
+		return strings.HasSuffix(host, "."+suffix)
+	}
+	return host == listed
 }
 
 // unreachable puts a failed exchange into words.

@@ -407,3 +407,25 @@ func TestSec_M1_ACarriersPasswordGoesToItsHostsOnly(t *testing.T) {
 	require.Equal(t, int64(1), foreign.Load(), "only through the carrier's own redirect")
 	require.Zero(t, leaked.Load())
 }
+
+func TestSec_M1_HostsOfACarrier(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		listed, host string
+		want         bool
+	}{
+		{"files.example.test", "files.example.test", true},
+		{"files.example.test", "FILES.example.test", true},
+		{"files.example.test:8443", "files.example.test:8443", true},
+		{"files.example.test", "files.example.test:8443", false},
+		{"files.example.test", "a.files.example.test", false},
+		{"*.example.test", "files.example.test", true},
+		{"*.example.test", "a.Files.example.test", true},
+		{"*.example.test", "example.test", false},
+		{"*.example.test", ".example.test.evil.test", false},
+		{"*.example.test", "evilexample.test", false},
+		{"*.example.test", "files.example.test:8443", false},
+	} {
+		require.Equal(t, x.want, pipeline.HostListed(x.listed, x.host), "%s %s", x.listed, x.host)
+	}
+}
