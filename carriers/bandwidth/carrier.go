@@ -13,8 +13,8 @@ const (
 	defaultAPI   = "https://messaging.bandwidth.com"
 	defaultLogin = "https://api.bandwidth.com" // where access tokens are got
 
-	// maxBody is some fifty times the largest event; Bandwidth puts one into a webhook, though it may put more.
-	maxBody = 1 << 20
+	// maxBody has room for as many events as are read of one webhook; Bandwidth has been seen to put one into each.
+	maxBody = 512 << 10
 
 	// Limits of a message. Sources: "Send messages", "Media" and the support page on toll-free MMS, read 2026-11-23. For a
 	// long code no page tells the size of an MMS; about 1 MB gets through at most networks of the US.

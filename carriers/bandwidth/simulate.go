@@ -295,6 +295,10 @@ func refuse(w http.ResponseWriter, v simulate.Verdict) {
 	if v.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(v.RetryAfter))
 	}
+	if code, err := strconv.Atoi(v.Code); err == nil { // an error code of the table, which no page shows in an answer
+		answer(w, v.Status, map[string]any{"type": "request-validation", "description": "simulated", "errorCode": code})
+		return
+	}
 	kind := v.Code
 	if kind == "" {
 		kind = typeOf[v.Status]

@@ -148,6 +148,9 @@ func TestPlayedRefusals(t *testing.T) {
 		_, err := c.Send(t.Context(), text("+15005550006"))
 		require.Equal(t, want, reason(t, err), status)
 	}
+	d.verdict = simulate.Verdict{Status: 400, Code: "4775"}
+	_, err := c.Send(t.Context(), text("+15005550006"))
+	require.Equal(t, omni.ReasonOptedOut, reason(t, err))
 	d.verdict = simulate.Verdict{}
 	for name, change := range map[string]func(a carriers.Account){
 		"API password":  func(a carriers.Account) { a.Credentials["apiPassword"] = []omni.Secret{omni.NewSecret("another")} },

@@ -309,10 +309,12 @@ func TestCheck(t *testing.T) {
 	}{
 		"all":             {"", 200, `{"success":true,"authConfig":{"authorizations":[{"authId":"1","webhookUrl":"` + webhook + `","apiKey":"` + key + `"}]}}`, []bool{true, true}, "posts to this"},
 		"keys not shown":  {"", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `"}]}}`, []bool{true, true}, "posts to this"},
+		"keys starred":    {"", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `","apiKey":"a12b****"}]}}`, []bool{true, true}, "posts to this"},
 		"some numbers":    {"", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `","tn":15005550006}]}}`, []bool{true, true}, "some numbers"},
 		"another key":     {"", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `","apiKey":"x"}]}}`, []bool{true, false}, "other credentials"},
 		"another address": {"", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"https://x.test/"}]}}`, []bool{true, false}, "none with this"},
 		"none":            {"", 200, `{"success":true}`, []bool{true, false}, "dropped"},
+		"outbound keys":   {"", 200, `{"authConfig":{"authorizations":[{"authId":"1","inboundAuth":false,"webhookUrl":null,"tn":null,"apiKey":"x"}]}}`, []bool{true, false}, "dropped"},
 		"header":          {"header", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `","headerName":"x-gateway-token","headerValue":"` + header + `"}]}}`, []bool{true, true}, "posts to this"},
 		"another header":  {"header", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `","headerName":"X-Other"}]}}`, []bool{true, false}, "other credentials"},
 		"path":            {"path", 200, `{"authConfig":{"authorizations":[{"webhookUrl":"` + webhook + `"}]}}`, []bool{true, true}, "posts to this"},

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"omniservice/carriers"
 	"omniservice/omni"
 )
 
-// authorization is one address that Inteliquent posts webhooks to, and what it brings.
+// authorization is one address that Inteliquent posts webhooks to, and what it brings; or, without an address, a key to
+// send with.
 type authorization struct {
 	WebhookURL  string          `json:"webhookUrl"`
 	TN          carriers.Scalar `json:"tn"` // empty: the whole account's
@@ -56,6 +58,7 @@ func (c *Carrier) Check(ctx context.Context) []carriers.Check {
 // checkWebhook looks for our address among those that are configured.
 func (c *Carrier) checkWebhook(all []authorization) carriers.Check {
 	check := carriers.Check{Name: "webhook"}
+	all = slices.DeleteFunc(all, func(a authorization) bool { return a.WebhookURL == "" })
 	i := slices.IndexFunc(all, func(a authorization) bool { return a.WebhookURL == c.webhookURL })
 	switch {
 	case i < 0 && len(all) == 0:
@@ -72,10 +75,11 @@ func (c *Carrier) checkWebhook(all []authorization) carriers.Check {
 	return check
 }
 
-// brings reports whether a webhook would be taken. What Inteliquent does not show is taken to be right.
+// brings reports whether a webhook would be taken. What Inteliquent does not show, or shows starred out, is taken to be
+// right.
 func (c *Carrier) brings(a authorization) bool {
 	known := func(given omni.Secret, all []omni.Secret) bool {
-		return given.IsZero() || slices.ContainsFunc(all, func(s omni.Secret) bool { return same(given.Reveal(), s.Reveal()) == 1 })
+		return given.IsZero() || strings.Contains(given.Reveal(), "*") || slices.ContainsFunc(all, func(s omni.Secret) bool { return same(given.Reveal(), s.Reveal()) == 1 })
 	}
 	switch c.config.Scheme {
 	case schemePath:

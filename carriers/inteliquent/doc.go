@@ -6,7 +6,7 @@
 //	https://github.com/ooglek/inteliquent-sdk-php      the description
 //	https://github.com/mozilla/fx-private-relay        a program, until September 2025: sending, digest
 //	https://github.com/nemerald-voip/fspbx             a program: sending, digest, webhooks
-//	https://github.com/FreePBX/smsconnector            a program: sending, configuration
+//	https://github.com/simontelephonics/smsconnector   a program (FreePBX): sending, receipts, configuration
 //
 // A webhook is one JSON object. By default nothing tells that Inteliquent sent it; an account should have an API key for
 // inbound messages, from which a digest of the webhook's own random token is made. The description calls it an HMAC, and

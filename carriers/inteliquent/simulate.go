@@ -20,7 +20,8 @@ import (
 // maxRequest bounds the body of a request to the played API, in bytes.
 const maxRequest = 64 << 10
 
-// Player plays Inteliquent: its webhooks, and of its API the messages and the configuration of webhooks.
+// Player plays Inteliquent: its webhooks, and of its API the messages and the configuration of webhooks. It makes the
+// referenceId that it is given the message's own, which is not known of Inteliquent.
 type Player struct{}
 
 var _ simulate.Player = Player{}
@@ -193,8 +194,13 @@ func (p *playedAPI) publish(w http.ResponseWriter, raw []byte) {
 		refuse(w, simulate.Verdict{Status: http.StatusRequestTimeout}) // its word for what is not right
 		return
 	}
+	// One program counts on the id that it gives. What Inteliquent makes of it nobody has confirmed.
+	id := q.ReferenceID
+	if id == "" {
+		id = omni.NewID()
+	}
 	s := simulate.Sent{
-		ID: omni.NewID(), Reference: q.ReferenceID, ChannelType: omni.ChannelSMS, From: "+" + q.From, To: "+" + q.To[0], Text: q.Text,
+		ID: id, Reference: q.ReferenceID, ChannelType: omni.ChannelSMS, From: "+" + q.From, To: "+" + q.To[0], Text: q.Text,
 		FileURLs: q.MediaURLs, Raw: raw, At: p.desk.Now(),
 	}
 	if len(s.FileURLs) > 0 {
