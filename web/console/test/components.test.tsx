@@ -15,7 +15,7 @@ import { useLive } from "../src/live/store";
 import { initials } from "../src/ui/Avatar";
 import { ErrorBoundary } from "../src/ui/ErrorBoundary";
 import { useDrafts } from "../src/ui/prefs";
-import { contact, interaction, me, message, show, t0 } from "./make";
+import { channel, contact, interaction, me, message, show, t0 } from "./make";
 
 beforeEach(() => {
   useDrafts.setState({ drafts: {}, userId: me.id });
@@ -228,6 +228,36 @@ describe("composer", () => {
     expect(screen.getByRole("alert").textContent).toBe("1 character too many for this channel");
     expect(screen.getByTestId("send")).toHaveProperty("disabled", true);
     expect(live.send).not.toHaveBeenCalled();
+  });
+
+  it("CO5 counts the SMS of a text, and offers plainer signs where they make fewer", async () => {
+    show(<Composer interaction={interaction()} />);
+    expect(screen.queryByTestId("sms-count")).toBeNull();
+    fireEvent.change(box(), { target: { value: " it\u2019s " } });
+    expect(screen.getByTestId("sms-count").textContent).toBe("4 characters, 1 message");
+    expect(screen.queryByTestId("sms-replace")).toBeNull();
+    const text = `It\u2019s \u201chere\u201d\u00a0\u2026 ${"x".repeat(130)}`;
+    fireEvent.change(box(), { target: { value: text } });
+    expect(screen.getByTestId("sms-count").textContent).toBe("144 characters, 3 messages");
+    const offer = screen.getByRole("button", {
+      name: "Send as 1 message instead of 3: replace \u2019 \u201c \u201d \u2423 \u2026",
+    });
+    await userEvent.click(offer);
+    expect(box()).toHaveProperty("value", `It's "here" ... ${"x".repeat(130)}`);
+    expect(document.activeElement).toBe(box());
+    expect(screen.queryByTestId("sms-replace")).toBeNull();
+    fireEvent.change(box(), { target: { value: `\u2019${"\u0436".repeat(80)}` } });
+    expect(screen.queryByTestId("sms-replace"), "it would be Unicode all the same").toBeNull();
+  });
+
+  it("CO5 counts no SMS where there are none", () => {
+    const { qc } = show(<Composer interaction={interaction()} />);
+    act(() => {
+      const whole = { ...channel, capabilities: { ...channel.capabilities, segmented: false } };
+      qc.setQueryData(keys.channels, [whole]);
+    });
+    fireEvent.change(box(), { target: { value: "hello" } });
+    expect(screen.queryByTestId("sms-count")).toBeNull();
   });
 
   it("CO12 an opted-out identity has a statement in place of the box, at once, and the draft stays", async () => {

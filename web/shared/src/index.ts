@@ -1,6 +1,7 @@
 export * from "./error";
 export * from "./format";
 export * from "./outbox";
+export * from "./segments";
 export * from "./socket";
 export * from "./status";
 export * from "./text";

@@ -10,6 +10,7 @@ import { contactName } from "../ui/names";
 import { useDrafts } from "../ui/prefs";
 import { AttachButton, AttachmentList, useAttachments, useDrop } from "./Attachments";
 import s from "./inbox.module.css";
+import { SMSCounter, SMSOffer } from "./SMSCounter";
 
 /** Where the counter begins to show: when less than this share of the text is left. */
 const tight = 0.2;
@@ -68,6 +69,7 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
       </div>
     );
   }
+  const segmented = channel?.capabilities.segmented;
   const left = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
   const sendable = (text.trim() !== "" || files.attached.length > 0) && files.ready && left >= 0;
 
@@ -124,11 +126,21 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
         onBlur={() => typing.stop()}
         data-testid="composer"
       />
+      {segmented && (
+        <SMSOffer
+          text={text}
+          onReplace={(plain) => {
+            setDraft(i.id, plain);
+            box.current?.focus();
+          }}
+        />
+      )}
       <div className={s.sendRow}>
         <AttachButton files={files} />
         <span id="composer-hint" className={s.hint}>
           {t("composer.hint")}
         </span>
+        {segmented && <SMSCounter text={text} />}
         {left < 0 ? (
           <span className={s.over} role="alert">
             {t("composer.over", { count: -left })}
