@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"omniservice/internal/folder"
+	"omniservice/internal/httpout"
 	"omniservice/omni"
+	"omniservice/pipeline"
 	"omniservice/store"
 	"omniservice/store/spool"
 	"omniservice/store/sqlitestore"
@@ -194,6 +196,7 @@ func (d *doctor) store(ctx context.Context) {
 	d.queues(r)
 	d.leases(r)
 	d.markers(ctx, st)
+	d.accounts(ctx, st)
 }
 
 func (d *doctor) schema(r store.Inspection) {
@@ -316,6 +319,95 @@ func (d *doctor) markers(ctx context.Context, st store.Store) {
 		return
 	}
 	d.ok(check, "key "+keys.CurrentID()+" fits")
+}
+
+// accountsTime is how long Doctor tries the carrier accounts. What is left then is not tried.
+const accountsTime = 2 * time.Minute
+
+// accounts tries every carrier account: its settings, whether its webhooks' address leads to this gateway, and what its carrier
+// answers.
+func (d *doctor) accounts(ctx context.Context, st store.Store) {
+	const check = "carrier accounts"
+	keys, err := d.c.existingKeyring()
+	if err != nil || keys == nil {
+		return // it has been said, or there is nothing that a key was needed for
+	}
+	a := &App{o: Options{Now: time.Now}}
+	reg, err := a.providers()
+	if err != nil {
+		d.problem(check, err.Error(), "this is a fault of the program: report it")
+		return
+	}
+	defer a.test.Close()
+	bases, err := d.c.carrierAPIBase()
+	if err != nil {
+		return // it has been said
+	}
+	p, err := pipeline.New(st, reg, keys, publisher{}, pipeline.Options{ //nolint:contextcheck // what it makes is not run
+		PublicURL: d.c.PublicURL, APIBase: bases, HTTP: httpout.New(httpout.Options{AllowLoopback: len(bases) > 0}),
+	})
+	if err != nil {
+		d.problem(check, err.Error(), "this is a fault of the program: report it")
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, accountsTime)
+	defer cancel()
+	found := 0
+	err = p.EachAccount(ctx, func(rec omni.CarrierAccount) error {
+		found++
+		return d.account(ctx, p, rec)
+	})
+	switch {
+	case err != nil:
+		d.warn(check, err.Error(), "see whether the store can be read, and try it again")
+	case found == 0:
+		d.ok(check, "none")
+	}
+}
+
+// account says how one account works, by what the gateway has seen of it, and by trying it now.
+func (d *doctor) account(ctx context.Context, p *pipeline.Pipeline, rec omni.CarrierAccount) error {
+	name := fmt.Sprintf("account %s (%s)", omni.CleanName(rec.Name), rec.Carrier)
+	if rec.Disabled {
+		d.ok(name, "disabled")
+		return nil
+	}
+	h, err := p.Health(ctx, rec.Tenant, rec.ID)
+	if err != nil {
+		return err
+	}
+	const advice = "do what the text says, then try it again: in the console, by POST /api/v1/carrier-accounts/{id}/check, or here"
+	switch is := h.Of("", omni.MillisOf(d.now)); is.State {
+	case pipeline.HealthDown:
+		d.problem(name, is.Reason, advice)
+	case pipeline.HealthDegraded:
+		d.warn(name, is.Reason, advice)
+	default:
+		d.ok(name, "last webhook "+d.ago(h.LastWebhookAt)+", last message sent "+d.ago(h.LastSentAt))
+	}
+	all, err := p.Check(ctx, rec.Tenant, rec.ID)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		switch what := name + ": " + c.Name; {
+		case c.OK:
+			d.ok(what, c.Detail)
+		case c.Name == pipeline.CheckWebhook: // perhaps no gateway runs
+			d.warn(what, c.Detail, "with a gateway running, "+advice)
+		default:
+			d.problem(what, c.Detail, advice)
+		}
+	}
+	return nil
+}
+
+// ago is how long a moment has passed, in words.
+func (d *doctor) ago(at omni.Millis) string {
+	if at == 0 {
+		return "never"
+	}
+	return max(0, d.now.Sub(at.Time())).Round(time.Second).String() + " ago"
 }
 
 func (d *doctor) spool() {

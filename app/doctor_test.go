@@ -244,3 +244,35 @@ func TestSizesAreReadable(t *testing.T) {
 		require.Equal(t, want, bytesText(n), fmt.Sprint(n))
 	}
 }
+
+func TestDoctorTriesCarrierAccounts(t *testing.T) {
+	t.Parallel()
+	c := healthy(t)
+	now := omni.MillisOf(time.Now())
+	st, err := OpenStore(t.Context(), c)
+	require.NoError(t, err)
+	org := omni.Organisation{ID: omni.NewID(), Name: "Acme", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema}
+	require.NoError(t, st.CreateOrganisation(t.Context(), org))
+	account := func(name string, disabled bool) omni.CarrierAccount {
+		a := omni.CarrierAccount{
+			ID: omni.NewID(), Tenant: omni.Org(org.ID), PublicID: omni.NewToken(16), Carrier: omni.CarrierTwilio, Name: name,
+			Config: map[string]string{}, Disabled: disabled, Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+		}
+		require.NoError(t, st.CreateCarrierAccount(t.Context(), omni.Org(org.ID), a))
+		return a
+	}
+	bad, _ := account("Main", false), account("Old", true)
+	require.NoError(t, st.SetMarker(t.Context(), "health/"+bad.ID, []byte(`{"misconfiguredRow":3,"misconfiguredCode":"20003"}`)))
+	require.NoError(t, st.Close())
+
+	r := Doctor(t.Context(), c, "test", time.Now())
+	require.False(t, r.Healthy)
+	f := finding(t, r, "account Main (Twilio)")
+	require.Equal(t, StateProblem, f.State)
+	require.Contains(t, f.Detail, "20003")
+	require.Contains(t, f.Advice, "/check")
+	f = finding(t, r, "account Main (Twilio): settings")
+	require.Equal(t, StateProblem, f.State)
+	require.Contains(t, f.Detail, "accountSid")
+	require.Equal(t, Finding{Check: "account Old (Twilio)", State: StateOK, Detail: "disabled"}, finding(t, r, "account Old (Twilio)"))
+}

@@ -56,6 +56,7 @@ type Options struct {
 	Hub    hub.Options                   // limits and times of its hub; not of processes
 	Lease  time.Duration                 // after which others take over from a dead node; 0 means 15 s; not of processes
 	Limits server.Limits                 // on callers of its API; not of processes
+	Shared *http.Client                  // calls environments that share a webhook; not of processes
 	Apart  bool                          // the store is no node's own, so that each can be stopped and started again; not of processes
 
 	Doubles   map[omni.CarrierName]string // where further carriers are played: scheme and host of their API
@@ -166,7 +167,7 @@ func (s *System) Boot(t testing.TB, around func(store.Store) store.Store) time.D
 		LogTo: s.Log, Store: s.store, Limits: s.opts.Limits,
 		Now:    func() time.Time { return time.Now().Add(time.Duration(clock.clock.Load())) },
 		Around: around, Spool: s.opts.Spool, Bus: s.opts.Bus, Hub: s.opts.Hub,
-		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease, RetryBase: s.opts.RetryBase},
+		Pipeline: pipeline.Options{LeaseTTL: s.opts.Lease, RetryBase: s.opts.RetryBase, RerouteHTTP: s.opts.Shared},
 	})
 	require.NoError(t, err)
 	require.NoError(t, a.Start(context.WithoutCancel(t.Context())))

@@ -40,7 +40,7 @@ var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
 		signsURL: true,
 	},
 	omni.CarrierWhatsApp: {settings: map[string]string{"wabaId": "", "phoneNumberIds": "+254700100200=310000000000017"}}, // theirs are of several accounts
-	omni.CarrierPubNub: {secrets: map[string]string{"previousToken": "previousWebhookToken"}},
+	omni.CarrierPubNub:   {secrets: map[string]string{"previousToken": "previousWebhookToken"}},
 }
 
 // fixtureGroup are the fixtures that one system can play: what they are signed for does not contradict.

@@ -19,7 +19,7 @@ import (
 	"omniservice/store/faultstore"
 )
 
-// socketsFor is how many sockets the test of a storm opens: some, or as many as OMNI_SOCKETS says (make storm).
+// socketsFor is how many sockets a test opens that is about many: some, or as many as OMNI_SOCKETS says (make storm).
 func socketsFor(t *testing.T, some int) int {
 	t.Helper()
 	text := os.Getenv("OMNI_SOCKETS")

@@ -40,6 +40,9 @@ func furnish(t *testing.T, s *System, o *Org, from string) (nouns, *Agent) {
 	}
 	n["folder"] = made(o.Call(t, http.MethodPost, "/api/v1/folders", map[string]any{"groupId": group, "name": "Folder", "type": "DEFAULT"}))
 	n["label"] = made(o.Call(t, http.MethodPost, "/api/v1/labels", map[string]any{"name": o.Name + "'s label"}))
+	n["reroute-mapping"] = made(o.Call(t, http.MethodPost, "/api/v1/reroute-mappings", map[string]any{
+		"carrierAccountId": acc.ID, "mapper": "WABA_ID", "key": "1", "environment": o.Name + "'s staging", "url": "https://staging.example/hook",
+	}))
 	n["api-key"] = made(o.Call(t, http.MethodPost, "/api/v1/api-keys", map[string]any{"name": "key", "role": "service"}))
 	n["file"] = s.Upload(t, agent.Token, "photo.png", PNG)
 	client := agent.Connect(t)
@@ -86,6 +89,8 @@ func dump(t *testing.T, st store.Store, orgID string) string {
 	accounts, err := st.CarrierAccounts(ctx, tenant, all)
 	add("carrier accounts", accounts, err)
 	for _, a := range accounts.Items {
+		mappings, err := st.RerouteMappings().List(ctx, tenant, a.ID, all)
+		add("re-router mappings", mappings, err)
 		add("credentials", a.Credentials, nil)
 	}
 	channels, err := st.Channels(ctx, tenant, all)

@@ -100,6 +100,7 @@ type caches struct {
 	groups    cache[[]omni.DigitalChannelGroup] // by organisation
 	users     cache[omni.User]                  // by id
 	orgs      cache[omni.Organisation]          // by id
+	reroutes  cache[[]omni.RerouteMapping]      // by carrier account
 }
 
 func (c *caches) init(now func() time.Time) {
@@ -110,6 +111,7 @@ func (c *caches) init(now func() time.Time) {
 	initCache(&c.groups, now)
 	initCache(&c.users, now)
 	initCache(&c.orgs, now)
+	initCache(&c.reroutes, now)
 }
 
 func initCache[V any](c *cache[V], now func() time.Time) { c.now, c.m = now, map[string]cached[V]{} }
@@ -130,6 +132,8 @@ func (p *Pipeline) Forget(kind, id string) {
 		p.caches.users.forget(id)
 	case "organisation":
 		p.caches.orgs.forget(id)
+	case "reroute-mapping":
+		p.caches.reroutes.forgetAll()
 	}
 }
 

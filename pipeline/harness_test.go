@@ -70,9 +70,12 @@ type fake struct {
 	opened  int
 	onSend  func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)
 
-	pace carriers.Pace // of every sender
-	options carriers.Options // of the last that was opened
+	pace         carriers.Pace // of every sender
+	capabilities *omni.Capabilities
+	checks       []carriers.Check
+	options      carriers.Options // of the last that was opened
 
+	shares     bool     // its webhook may be shared: see sharingCarrier
 	mediaHosts []string // if set, files are asked for with a password, at these hosts only
 }
 
@@ -84,6 +87,9 @@ func (f *fake) Open(_ carriers.Account, o carriers.Options) (carriers.Carrier, e
 	defer f.mu.Unlock()
 	f.options = o
 	f.opened++
+	if f.shares {
+		return &sharingCarrier{fakeCarrier{f}}, nil
+	}
 	if f.mediaHosts != nil {
 		return &fetchingCarrier{fakeCarrier{f}}, nil
 	}
@@ -113,8 +119,14 @@ type fakeCarrier struct{ f *fake }
 
 func (*fakeCarrier) Name() omni.CarrierName { return omni.CarrierTest }
 
-func (*fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
-	return omni.Capabilities{}, true
+// Capabilities are those that the test has given its channels, unless it gave some to the carrier.
+func (c *fakeCarrier) Capabilities(omni.ChannelType) (omni.Capabilities, bool) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	if c.f.capabilities == nil {
+		return omni.Capabilities{}, false
+	}
+	return *c.f.capabilities, true
 }
 func (*fakeCarrier) Verify(carriers.WebhookRequest) error { return nil }
 

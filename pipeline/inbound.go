@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"omniservice/carriers"
+	"omniservice/carriers/reroute"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/store"
@@ -25,8 +26,8 @@ const (
 
 // Accept makes a verified webhook durable, in the store or in the spool, and returns; the pipeline works on it at once, or
 // when the store is back. Parts of it that nothing follows from are kept aside. When it returns an error nothing may be
-// acknowledged.
-func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed) error {
+// acknowledged. elsewhere are the parts of it that Share found to be other environments'.
+func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookRequest, parsed carriers.Parsed, elsewhere ...reroute.Destination) error {
 	raw := store.RawPayload{Method: r.Method, Query: rawQuery(r.URL), Body: r.Body, Header: map[string]string{}}
 	if ct := r.Header.Get("Content-Type"); ct != "" {
 		raw.Header["Content-Type"] = ct
@@ -38,6 +39,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 	if len(w.Records) > 0 {
 		w.Records[0].Raw = raw
 	}
+	w.Records = append(w.Records, forwards(base, elsewhere)...)
 	for _, ig := range parsed.Ignored {
 		rec := base
 		rec.ID = omni.NewID()
@@ -51,6 +53,7 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 		p.noteAside(ctx, s)
 	}
 	p.countWebhook(a.Record.Carrier, parsed)
+	p.taken(a)
 	return nil
 }
 
@@ -63,13 +66,13 @@ func (p *Pipeline) Deliver(ctx context.Context, accountID string, events []omni.
 	return p.Accept(ctx, a, carriers.WebhookRequest{}, carriers.Parsed{Events: events})
 }
 
-// conversations cuts a webhook's events into a record for each conversation, in order. A reaction has a record of its own,
-// because it may have to wait for its message, and nothing else has to wait with it.
+// conversations cuts a webhook's events into a record for each conversation, in order. What is about another message has a
+// record of its own, because it may have to wait for that, and nothing else has to wait with it.
 func conversations(base store.InboxRecord, events []omni.CarrierChannelEvent) []store.InboxRecord {
 	var records []store.InboxRecord
 	byKey := map[string]int{}
 	for _, e := range events {
-		alone := e.Kind == omni.EventReaction
+		alone := e.Kind == omni.EventReaction || e.Kind == omni.EventEdit || e.Kind == omni.EventDelete
 		i, ok := byKey[e.Contact()]
 		if !ok || alone {
 			i = len(records)
@@ -172,6 +175,9 @@ type outcome struct {
 func (p *Pipeline) process(ctx context.Context, r store.InboxRecord) outcome {
 	if p.finished.has(r.ID) {
 		return outcome{id: r.ID, done: true}
+	}
+	if r.RerouteID != "" {
+		return p.forward(ctx, r)
 	}
 	err := p.processEvents(ctx, &r)
 	log := p.log.With("carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)
@@ -318,6 +324,9 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 	}
 	switch e.Kind {
 	case omni.EventMessage:
+		if e.Direction == omni.Outbound {
+			return p.echo(ctx, r, e)
+		}
 		if e.Fragment != nil {
 			return p.fragment(ctx, r, e)
 		}
@@ -326,6 +335,12 @@ func (p *Pipeline) event(ctx context.Context, r *store.InboxRecord, e omni.Carri
 		return p.status(ctx, r, e)
 	case omni.EventReaction:
 		return p.reaction(ctx, r, e)
+	case omni.EventEdit, omni.EventDelete:
+		return p.edited(ctx, r, e)
+	case omni.EventSystem:
+		return p.system(ctx, r, e)
+	case omni.EventAccount, omni.EventError:
+		return p.accountEvent(ctx, r, e)
 	default:
 		return p.unknown(ctx, r, e)
 	}
@@ -444,6 +459,7 @@ type incoming struct {
 	segments         int
 	payload          omni.MessagePayload
 	metadata         omni.Metadata
+	echo             bool // written on our side, with another program
 }
 
 // identify finds the contact behind an address, or creates one.
@@ -495,6 +511,10 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
 		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
 	}
+	if in.echo {
+		m.Direction, m.Channel.SenderType, m.From, m.To = omni.Outbound, omni.SenderUser, m.To, m.From
+		m.Status, m.StatusAt = omni.StatusSent, in.receivedAt
+	}
 	res, err := p.store.AppendMessage(ctx, in.tenant, m)
 	if err != nil {
 		p.doubt(key, how, err)
@@ -513,7 +533,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 			return store.Appended{}, err
 		}
 	}
-	if res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
+	if !in.echo && res.Interaction.State == omni.InteractionSnoozed && res.Message.Sequence > res.Interaction.SnoozedAfter {
 		// Also if it had been stored before: whoever stored it may have ended then.
 		res.Interaction, err = p.wake(ctx, res.Interaction, contactWrote)
 	}
@@ -576,7 +596,11 @@ func (p *Pipeline) announce(ctx context.Context, ch omni.DigitalChannel, res sto
 	case store.OpenCreated:
 		p.publish(ctx, home, wire.InteractionCreated, wire.NewInteraction(res.Interaction))
 	case store.OpenReopened:
-		p.announceReopened(ctx, ch, res.Interaction, "", "contact wrote again")
+		reason := "contact wrote again"
+		if res.Message.Direction == omni.Outbound {
+			reason = "written with another program"
+		}
+		p.announceReopened(ctx, ch, res.Interaction, "", reason)
 	case store.OpenFound:
 	}
 	p.publish(ctx, home, wire.MessageCreated, wire.NewMessage(res.Message))

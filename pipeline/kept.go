@@ -238,11 +238,26 @@ func (p *Pipeline) keepAccounts(ctx context.Context) error {
 // readAccounts reads the accounts of every organisation.
 func (p *Pipeline) readAccounts(ctx context.Context) error {
 	began := p.now()
+	var all []omni.CarrierAccount
+	err := p.EachAccount(ctx, func(rec omni.CarrierAccount) error {
+		if !rec.Disabled {
+			all = append(all, rec)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	p.kept.replace(all, began, p.now())
+	return nil
+}
+
+// EachAccount calls do for every carrier account of every organisation, until it fails.
+func (p *Pipeline) EachAccount(ctx context.Context, do func(rec omni.CarrierAccount) error) error {
 	orgs, err := readAll(ctx, p.store.AllOrganisations)
 	if err != nil {
 		return fmt.Errorf("list organisations: %w", err)
 	}
-	var all []omni.CarrierAccount
 	for _, o := range orgs {
 		some, err := readAll(ctx, func(ctx context.Context, pg store.Page) (store.List[omni.CarrierAccount], error) {
 			return p.store.CarrierAccounts(ctx, omni.Org(o.ID), pg)
@@ -251,11 +266,10 @@ func (p *Pipeline) readAccounts(ctx context.Context) error {
 			return fmt.Errorf("list carrier accounts: %w", err)
 		}
 		for _, rec := range some {
-			if !rec.Disabled {
-				all = append(all, rec)
+			if err := do(rec); err != nil {
+				return err
 			}
 		}
 	}
-	p.kept.replace(all, began, p.now())
 	return nil
 }

@@ -140,6 +140,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 		p.o.Metrics.Send(a.Record.Carrier, reason, took)
 	}
 
+	p.answered(a, failure)
 	ctx = context.WithoutCancel(ctx) // the outcome is stored whatever happens to us
 	switch {
 	case failure == nil:

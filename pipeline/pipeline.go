@@ -41,15 +41,16 @@ type Metrics struct {
 
 // Options sets a pipeline up. The zero value works for tests.
 type Options struct {
-	Node      string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
-	PublicURL string                      // scheme and host that carriers reach us under, without a slash at the end
-	Spool     *spool.Spool                // takes webhooks while the store is away; nil: they are refused then
-	KeepIn    string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
-	HTTP      *http.Client                // for carriers; nil means http.DefaultClient
-	Media     Media                       // keeps files; nil leaves them with the carrier: they stay pending
-	MediaHTTP *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
-	Uploads   Uploads                     // keeps files that agents upload; nil takes none
-	APIBase   map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
+	Node        string                      // names this node in leases; "" means a new id. An embedded node keeps one name, so that its leases outlive a crash
+	PublicURL   string                      // scheme and host that carriers reach us under, without a slash at the end
+	Spool       *spool.Spool                // takes webhooks while the store is away; nil: they are refused then
+	KeepIn      string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
+	HTTP        *http.Client                // for carriers; nil means http.DefaultClient
+	Media       Media                       // keeps files; nil leaves them with the carrier: they stay pending
+	MediaHTTP   *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
+	Uploads     Uploads                     // keeps files that agents upload; nil takes none
+	RerouteHTTP *http.Client                // for other environments that share a webhook; nil means one that calls public addresses only, within 5 s
+	APIBase     map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
 	// FileURL gives the address that carriers fetch a file of a message from, for some hours. nil: there is none.
 	FileURL func(m omni.ServiceMessage, f omni.MediaReference) string
 
@@ -94,6 +95,8 @@ type Pipeline struct {
 	finished finished
 	stuck    stuck
 	paces    paces
+	healths  healths
+	rerouter rerouter
 	inbox    []*worker
 	outbox   []*worker
 	media    []*worker
@@ -133,6 +136,9 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	if o.MediaHTTP == nil {
 		o.MediaHTTP = httpout.New(httpout.Options{Timeout: FetchTimeout, MaxBody: MaxFile})
 	}
+	if o.RerouteHTTP == nil {
+		o.RerouteHTTP = httpout.New(httpout.Options{Timeout: forwardTimeout})
+	}
 	p := &Pipeline{
 		store: st, reg: reg, keys: keys, pub: pub, o: o, now: o.Now, log: o.Log,
 		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
@@ -148,6 +154,8 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 	p.leases.init(o.Workers)
 	p.members.owed.wake = make(chan struct{}, 1)
 	p.order.init()
+	p.healths.init()
+	p.rerouter.init()
 	for i := range o.Workers {
 		p.inbox = append(p.inbox, newWorker(i, o.Workers))
 		p.outbox = append(p.outbox, newWorker(i, o.Workers))
@@ -159,6 +167,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 // Run works on inbox, outbox and files until ctx ends. What is under way then is finished, and leases are given back.
 func (p *Pipeline) Run(ctx context.Context) error {
 	defer p.o.MediaHTTP.CloseIdleConnections()
+	defer p.o.RerouteHTTP.CloseIdleConnections()
 	leasing, end := context.WithCancel(context.WithoutCancel(ctx))
 	var keeping sync.WaitGroup
 	keeping.Go(func() { p.keepLeases(leasing) })
@@ -177,7 +186,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	g.Go(func() error { return p.drainSpool(ctx) })
 	g.Go(func() error { return p.keepAccounts(ctx) })
 	g.Go(func() error { return p.renewTopics(ctx) })
+	g.Go(func() error { return p.keepHealth(ctx) })
+	g.Go(func() error { return p.keepCapabilities(ctx) })
 	err := g.Wait()
+	p.rerouter.under.Wait()
 	end()
 	keeping.Wait()
 	return err

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// reactionWait is how long a reaction waits for its message: the carrier may tell of it before the message is stored, or
+	// reactionWait is how long a reaction, an edit or a deletion waits for its message: the carrier may tell of it before the message is stored, or
 	// before a send has brought the carrier's id back. After that it is set aside.
 	reactionWait = time.Minute
 	// reactionAgain is how soon its message is looked for again at first; then after as long as it has waited.
@@ -34,7 +34,7 @@ func (p *Pipeline) reaction(ctx context.Context, r *store.InboxRecord, e omni.Ca
 	defer p.order.lock(r.AccountID, e.From)()
 	m, it, err := p.reactedTo(ctx, r.Tenant, ch, e)
 	if errors.Is(err, omni.ErrNotFound) {
-		return p.reactionWaits(ctx, r, e)
+		return p.messageWaits(ctx, r, e)
 	}
 	if err != nil {
 		return err
@@ -86,8 +86,8 @@ func (p *Pipeline) reactedTo(ctx context.Context, t omni.Tenant, ch omni.Digital
 	return m, it, nil
 }
 
-// reactionWaits has a reaction tried again later, or sets it aside when its message should have been there long since.
-func (p *Pipeline) reactionWaits(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
+// messageWaits has what is about a message tried again later, or sets it aside when its message should have been there long since.
+func (p *Pipeline) messageWaits(ctx context.Context, r *store.InboxRecord, e omni.CarrierChannelEvent) error {
 	now := p.millis()
 	waited := time.Duration(now-r.ReceivedAt) * time.Millisecond
 	if waited < reactionWait {

@@ -88,6 +88,7 @@ func (s *Server) buildAPI(g *gin.RouterGroup) {
 	s.apiUsers()
 	s.apiGroups()
 	s.apiFolders()
+	s.apiReroute()
 	s.apiLabels()
 	s.apiCarrierAccounts()
 	s.apiChannels()

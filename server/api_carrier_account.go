@@ -11,6 +11,7 @@ import (
 
 	"omniservice/carriers"
 	"omniservice/omni"
+	"omniservice/pipeline"
 	"omniservice/server/auth"
 	"omniservice/store"
 )
@@ -46,13 +47,57 @@ type CarrierAccountBody struct {
 type SetAsideBody struct {
 	RecordID   string               `json:"recordId"`
 	Carrier    omni.CarrierName     `json:"carrier"`
-	Reason     store.SetAsideReason `json:"reason" enum:"poison,channel_not_found,message_not_found,unknown"`
+	Reason     store.SetAsideReason `json:"reason" enum:"poison,channel_not_found,message_not_found,unknown,not_forwarded"`
 	Detail     string               `json:"detail,omitempty"`
 	Events     int                  `json:"events" doc:"How many events it holds"`
 	Attempts   int                  `json:"attempts"`
 	ReceivedAt omni.Millis          `json:"receivedAt"`
 	At         omni.Millis          `json:"at"`
 	ExpiresAt  omni.Millis          `json:"expiresAt"`
+}
+
+// HealthBody is how an account at a carrier works.
+type HealthBody struct {
+	State         pipeline.HealthState `json:"state" enum:"ok,degraded,down"`
+	Reason        string               `json:"reason,omitempty" doc:"Why, and what to do"`
+	LastWebhookAt omni.Millis          `json:"lastWebhookAt,omitempty" doc:"When a webhook of the carrier was last taken"`
+	LastSentAt    omni.Millis          `json:"lastSentAt,omitempty" doc:"When the carrier last took a message"`
+	Refused       int64                `json:"refused" doc:"Webhooks that were not the carrier's"`
+	LastRefusedAt omni.Millis          `json:"lastRefusedAt,omitempty"`
+	LastRefused   string               `json:"lastRefused,omitempty" doc:"What was wrong with the last of them, such as bad_signature"`
+	Misconfigured int                  `json:"misconfigured" doc:"Messages that the carrier refused one after another because of how the account is set up"`
+	LastErrorCode string               `json:"lastErrorCode,omitempty" doc:"The carrier's code for the last of them"`
+	Unreachable   int                  `json:"unreachable" doc:"Sends without an answer, one after another"`
+	Notices       []HealthNoticeBody   `json:"notices" nullable:"false" doc:"What the carrier says of the account, newest first"`
+	Channels      []ChannelHealthBody  `json:"channels" nullable:"false"`
+}
+
+// HealthNoticeBody is what a carrier said of an account.
+type HealthNoticeBody struct {
+	Name    string               `json:"name" doc:"The carrier's word"`
+	Address string               `json:"address,omitempty" doc:"The number or name that it is about; all of the account if left out"`
+	Detail  string               `json:"detail,omitempty"`
+	State   pipeline.HealthState `json:"state" enum:"ok,degraded,down"`
+	At      omni.Millis          `json:"at"`
+}
+
+// ChannelHealthBody is how a channel works.
+type ChannelHealthBody struct {
+	ChannelID string               `json:"channelId"`
+	State     pipeline.HealthState `json:"state" enum:"ok,degraded,down"`
+	Reason    string               `json:"reason,omitempty"`
+}
+
+// CheckBody is what a check of an account found.
+type CheckBody struct {
+	OK     bool             `json:"ok" doc:"Nothing was found wrong"`
+	Checks []carriers.Check `json:"checks" nullable:"false"`
+}
+
+type checkInput struct {
+	RecordInput
+
+	Body *struct{} `required:"false"`
 }
 
 type carrierAccountPost struct {
@@ -159,6 +204,27 @@ func (s *Server) apiCarrierAccounts() {
 		scope:   map[string]string{"id": "carrier-account"}, sample: `{"name":"Changed"}`,
 	}, s.updateCarrierAccount)
 	register(s, endpoint{
+		id: "carrier-account-health", method: http.MethodGet, path: "/api/v1/carrier-accounts/{id}/health", tag: "carrier-accounts",
+		summary: "How an account works, by what came of its webhooks and messages, and by what the carrier says",
+		scope:   map[string]string{"id": "carrier-account"},
+	}, s.carrierAccountHealth)
+	register(s, endpoint{
+		id: "carrier-account-check", method: http.MethodPost, path: "/api/v1/carrier-accounts/{id}/check", tag: "carrier-accounts",
+		summary: "Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody",
+		scope:   map[string]string{"id": "carrier-account"},
+	}, func(ctx context.Context, p auth.Principal, in *checkInput) (*plain[CheckBody], error) {
+		a, err := s.carrierAccount(ctx, p, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		all, err := s.d.Pipeline.Check(ctx, p.Tenant, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		b := CheckBody{OK: !slices.ContainsFunc(all, func(c carriers.Check) bool { return !c.OK }), Checks: all}
+		return &plain[CheckBody]{Body: b}, s.audit(ctx, p, "carrier-account.check", a.ID, nil)
+	})
+	register(s, endpoint{
 		id: "set-aside-list", method: http.MethodGet, path: "/api/v1/carrier-accounts/{id}/set-aside", tag: "carrier-accounts",
 		summary: "Webhooks of the account that were kept instead of processed, newest first; a page may hold fewer than asked for",
 		scope:   map[string]string{"id": "carrier-account"},
@@ -192,6 +258,40 @@ func (s *Server) apiCarrierAccounts() {
 		s.d.Pipeline.Kick()
 		return nil, s.audit(ctx, p, "set-aside.replay", in.RecordID, nil)
 	})
+}
+
+func (s *Server) carrierAccountHealth(ctx context.Context, p auth.Principal, in *RecordInput) (*plain[HealthBody], error) {
+	a, err := s.carrierAccount(ctx, p, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	h, err := s.d.Pipeline.Health(ctx, p.Tenant, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.millis()
+	is := h.Of("", now)
+	b := HealthBody{
+		State: is.State, Reason: is.Reason, LastWebhookAt: h.LastWebhookAt, LastSentAt: h.LastSentAt, Refused: h.Refused,
+		LastRefusedAt: h.LastRefusedAt, LastRefused: h.LastRefused, Misconfigured: h.MisconfiguredRow, LastErrorCode: h.MisconfiguredCode,
+		Unreachable: h.UnreachableRow, Notices: []HealthNoticeBody{}, Channels: []ChannelHealthBody{},
+	}
+	for _, n := range h.Notices {
+		state := n.State
+		if n.Until <= now {
+			state = pipeline.HealthOK
+		}
+		b.Notices = append(b.Notices, HealthNoticeBody{Name: n.Name, Address: n.Address, Detail: n.Detail, State: state, At: n.At})
+	}
+	channels, err := s.d.Pipeline.ChannelsOf(ctx, p.Tenant, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range channels {
+		of := h.Of(ch.Address, now)
+		b.Channels = append(b.Channels, ChannelHealthBody{ChannelID: ch.ID, State: of.State, Reason: of.Reason})
+	}
+	return &plain[HealthBody]{Body: b}, nil
 }
 
 func (s *Server) carrierAccount(ctx context.Context, p auth.Principal, id string) (omni.CarrierAccount, error) {

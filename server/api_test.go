@@ -70,6 +70,11 @@ func (s *system) ids(x tenant) map[string]string {
 	label := omni.Label{ID: omni.NewID(), Tenant: org, Name: "L", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema}
 	require.NoError(s.t, s.store.Labels().Create(ctx, org, label))
 	account := s.twilio(x)
+	mapping := omni.RerouteMapping{
+		ID: omni.NewID(), Tenant: org, CarrierAccountID: account.ID, Mapper: omni.RerouteDefault, Environment: "staging",
+		URL: "https://staging.example/webhooks", Version: 1, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+	}
+	require.NoError(s.t, s.store.RerouteMappings().Create(ctx, org, mapping))
 	_, rec := auth.NewAPIKey(s.clock.Now(), x.org.ID, "k", omni.RoleService, 0)
 	require.NoError(s.t, s.store.CreateAPIKey(ctx, org, rec))
 	m := s.visitorWrites(x, "hello from a visitor")
@@ -86,7 +91,7 @@ func (s *system) ids(x tenant) map[string]string {
 	return map[string]string{
 		"file": file.ID,
 		"user": x.agent.ID, "group": x.group.ID, "folder": f.ID, "label": label.ID, "carrier-account": account.ID, "channel": x.livechat.ID, "api-key": rec.ID,
-		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID,
+		"contact": m.ContactID, "interaction": m.InteractionID, "message": m.ID, "set-aside": aside.Record.ID, "reroute-mapping": mapping.ID,
 	}
 }
 

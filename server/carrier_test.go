@@ -16,6 +16,8 @@ import (
 
 	"omniservice/carriers"
 	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/pipeline"
 	"omniservice/server"
 	"omniservice/store"
 )
@@ -102,8 +104,8 @@ func (*plainCarrier) Send(_ context.Context, m omni.ServiceMessage) (carriers.Se
 	return carriers.SendResult{CarrierMessageID: "out-" + m.ID, Status: omni.StatusSent}, nil
 }
 
-// plainAccount makes an account of x at plain, with a number.
-func (s *system) plainAccount(x tenant, number string) (a server.CarrierAccountBody, path string) {
+// plainAccount makes an account of x at plain, with the number +12025550123.
+func (s *system) plainAccount(x tenant) (a server.CarrierAccountBody, path string) {
 	s.t.Helper()
 	r := s.call(http.MethodPost, "/api/v1/carrier-accounts", x.adminToken, map[string]any{
 		"carrier": "Test", "name": "Plain", "config": map[string]string{"token": "right"},
@@ -111,7 +113,7 @@ func (s *system) plainAccount(x tenant, number string) (a server.CarrierAccountB
 	require.Equal(s.t, http.StatusCreated, r.StatusCode, r.body)
 	r.into(s.t, &a)
 	r = s.call(http.MethodPost, "/api/v1/channels", x.adminToken, map[string]any{
-		"name": "Number", "groupId": x.group.ID, "channelType": "SMS", "carrierAccountId": a.ID, "address": number,
+		"name": "Number", "groupId": x.group.ID, "channelType": "SMS", "carrierAccountId": a.ID, "address": "+12025550123",
 	})
 	require.Equal(s.t, http.StatusCreated, r.StatusCode, r.body)
 	return a, strings.TrimPrefix(a.WebhookURL, publicURL)
@@ -135,7 +137,7 @@ func plainMessage(id, from, to, text string) omni.CarrierChannelEvent {
 func TestWebhookAddressIsConfirmed(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	_, path := s.plainAccount(s.a, "+12025550123")
+	_, path := s.plainAccount(s.a)
 	for name, c := range map[string]struct {
 		method, query string
 		status        int
@@ -158,7 +160,7 @@ func TestWebhookAddressIsConfirmed(t *testing.T) {
 func TestSec_W_RefusalsSayNoMoreThanTheyMust(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	a, path := s.plainAccount(s.a, "+12025550123")
+	a, path := s.plainAccount(s.a)
 	for name, c := range map[string]struct {
 		password, body string
 		status         int
@@ -211,7 +213,7 @@ func (s *system) scrape() map[string]string {
 func TestEveryOutcomeOfAWebhookIsCounted(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	_, path := s.plainAccount(s.a, "+12025550123")
+	_, path := s.plainAccount(s.a)
 	post := func(body string, headers ...string) int {
 		return s.call(http.MethodPost, path, "", body, append([]string{"Authorization", plainPassword}, headers...)...).StatusCode
 	}
@@ -281,4 +283,55 @@ func (s *system) messageTexts(x tenant) string {
 		}
 	}
 	return all.String()
+}
+
+func TestHealthAndCheckOfAnAccount(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a, path := s.plainAccount(s.a)
+	health := func() (h server.HealthBody) {
+		r := s.call(http.MethodGet, "/api/v1/carrier-accounts/"+a.ID+"/health", s.a.adminToken, nil)
+		require.Equal(t, http.StatusOK, r.StatusCode, r.body)
+		r.into(t, &h)
+		return h
+	}
+	h := health()
+	require.Equal(t, pipeline.HealthOK, h.State)
+	require.Len(t, h.Channels, 1)
+	agent, _ := s.connect("/ws", "", wire.Connect{Token: s.a.agentToken})
+	for range 3 {
+		require.Equal(t, http.StatusForbidden, s.call(http.MethodPost, path, "", "[]", "Authorization", "Basic d3Jvbmc=").StatusCode)
+	}
+	require.Equal(t, http.StatusBadRequest, s.call(http.MethodPost, path, "", "{", "Authorization", plainPassword).StatusCode)
+	var told wire.HealthChange
+	require.NoError(t, json.Unmarshal(agent.event(wire.ChannelHealth).Data, &told))
+	require.Equal(t, h.Channels[0].ChannelID, told.ChannelID)
+	require.Equal(t, "degraded", told.State)
+	h = health()
+	require.Equal(t, pipeline.HealthDegraded, h.State)
+	require.EqualValues(t, 3, h.Refused, "what is signed and cannot be read is another matter")
+	require.Equal(t, carriers.BadCredentials, h.LastRefused)
+	require.Equal(t, pipeline.HealthDegraded, h.Channels[0].State)
+	require.Zero(t, h.LastWebhookAt)
+	require.Equal(t, http.StatusAccepted, s.call(http.MethodPost, path, "", "[]", "Authorization", plainPassword).StatusCode)
+	require.NoError(t, json.Unmarshal(agent.event(wire.ChannelHealth).Data, &told))
+	require.Equal(t, "ok", told.State)
+	require.Positive(t, health().LastWebhookAt)
+
+	r := s.call(http.MethodPost, "/api/v1/carrier-accounts/"+a.ID+"/check", s.a.adminToken, nil)
+	require.Equal(t, http.StatusOK, r.StatusCode, r.body)
+	var found server.CheckBody
+	r.into(t, &found)
+	require.False(t, found.OK)
+	require.Equal(t, carriers.Check{Name: pipeline.CheckSettings, OK: true, Detail: "complete"}, found.Checks[0])
+	require.False(t, found.Checks[1].OK, "the public URL of this test is nobody's")
+	require.Equal(t, http.StatusForbidden, s.call(http.MethodPost, "/api/v1/carrier-accounts/"+a.ID+"/check", s.a.agentToken, nil).StatusCode)
+
+	asked := s.call(http.MethodGet, path, "", nil, pipeline.CheckHeader, "a question")
+	require.Equal(t, http.StatusNoContent, asked.StatusCode)
+	require.Equal(t, s.pipe.AnswerCheck(a.PublicID, "a question"), asked.Header.Get(pipeline.CheckHeader))
+	require.NotEqual(t, s.pipe.AnswerCheck(a.PublicID, "another"), asked.Header.Get(pipeline.CheckHeader))
+	none := s.call(http.MethodGet, "/webhooks/test/"+omni.NewToken(16), "", nil, pipeline.CheckHeader, "a question")
+	require.Equal(t, http.StatusNotFound, none.StatusCode)
+	require.Empty(t, none.Header.Get(pipeline.CheckHeader))
 }

@@ -154,6 +154,13 @@ func (f *flaky) CarrierAccountByPublicID(ctx context.Context, id string) (omni.C
 	return f.Store.CarrierAccountByPublicID(ctx, id)
 }
 
+// nowhere keeps what carriers call on this machine.
+type nowhere struct{}
+
+func (nowhere) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("there is no network here")
+}
+
 type publisher struct{ h *hub.Hub }
 
 func (p publisher) Publish(ctx context.Context, topic, typ string, data any) error {
@@ -187,7 +194,7 @@ func start(t *testing.T, change ...func(*server.Deps, *server.Options)) *system 
 	require.NoError(t, err)
 	pub, metrics := publisher{s.hub}, server.NewMetrics()
 	s.pipe, err = pipeline.New(s.store, s.reg, keys, pub, pipeline.Options{
-		PublicURL: publicURL, Log: log, Now: s.clock.Now, Workers: 2, Metrics: metrics.Pipeline(),
+		PublicURL: publicURL, Log: log, Now: s.clock.Now, Workers: 2, Metrics: metrics.Pipeline(), HTTP: &http.Client{Transport: nowhere{}},
 	})
 	require.NoError(t, err)
 	d := server.Deps{

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"omniservice/carriers"
+	"omniservice/carriers/reroute"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/pipeline"
@@ -17,7 +18,14 @@ type Pipeline interface {
 	CheckAccount(rec omni.CarrierAccount) error
 	WebhookURL(rec omni.CarrierAccount) string
 	Forget(kind, id string)
-	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed) error
+	Refused(a *pipeline.Account, reason string)
+	AnswerCheck(publicID, asked string) string
+	Health(ctx context.Context, t omni.Tenant, accountID string) (pipeline.Health, error)
+	ChannelsOf(ctx context.Context, t omni.Tenant, accountID string) ([]omni.DigitalChannel, error)
+	Check(ctx context.Context, t omni.Tenant, accountID string) ([]carriers.Check, error)
+	Accept(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest, parsed carriers.Parsed, elsewhere ...reroute.Destination) error
+	Share(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest) (own []byte, elsewhere []reroute.Destination, err error)
+	Attempts(mappingID string) []reroute.HTTPResponse
 	Kick()
 
 	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)

@@ -40,6 +40,12 @@ func (s *Server) webhook(c *gin.Context) {
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
+	if asked := c.GetHeader(pipeline.CheckHeader); asked != "" && c.Request.Method == http.MethodGet {
+		c.Header(pipeline.CheckHeader, s.d.Pipeline.AnswerCheck(publicID, asked))
+		c.Status(http.StatusNoContent)
+		c.Writer.WriteHeaderNow()
+		return
+	}
 	req, status := s.readWebhook(c, account)
 	if status != 0 {
 		s.refuseWebhook(c, name, status)
@@ -52,12 +58,21 @@ func (s *Server) webhook(c *gin.Context) {
 		s.webhookRefused(c, account, err, false)
 		return
 	}
-	parsed, err := account.Carrier.Parse(req)
+	own, elsewhere, err := s.d.Pipeline.Share(ctx, account, req)
 	if err != nil {
-		s.webhookRefused(c, account, err, true)
+		s.log.LogAttrs(ctx, slog.LevelError, "share a webhook", webhookInfo(account, carriers.Rejected, carriers.TypeUnknown, "").Attr(), slog.Any("err", err))
+		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
 	}
-	if err := s.d.Pipeline.Accept(ctx, account, req, parsed); err != nil {
+	var parsed carriers.Parsed
+	if own != nil {
+		req.Body = own
+		if parsed, err = account.Carrier.Parse(req); err != nil {
+			s.webhookRefused(c, account, err, true)
+			return
+		}
+	}
+	if err := s.d.Pipeline.Accept(ctx, account, req, parsed, elsewhere...); err != nil {
 		s.log.LogAttrs(ctx, slog.LevelError, "webhook not durable", webhookInfo(account, carriers.Rejected, carriers.TypeUnknown, "").Attr(), slog.Any("err", err))
 		s.refuseWebhook(c, name, http.StatusServiceUnavailable)
 		return
@@ -152,6 +167,9 @@ func (s *Server) webhookRefused(c *gin.Context, a *pipeline.Account, err error, 
 		}
 	} else {
 		body["error"] = reason
+	}
+	if !authentic && !errors.Is(err, omni.ErrInvalid) {
+		s.d.Pipeline.Refused(a, reason)
 	}
 	s.log.LogAttrs(c.Request.Context(), slog.LevelWarn, "webhook refused", webhookInfo(a, carriers.Rejected, carriers.TypeUnknown, reason).Attr())
 	if !authentic || !errors.Is(err, omni.ErrInvalid) {

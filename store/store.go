@@ -253,8 +253,7 @@ type MessageWindow struct {
 // Messages keeps messages.
 type Messages interface {
 	// AppendMessage stores m as the next of its interaction: it sets Sequence, raises the interaction's LastSequence and
-	// what lists show of it (preview, unread, waiting), and if m is outbound and not LiveChat puts it into the outbox,
-	// all in one step. Files of an inbound message that are pending wait to be fetched (Media) from then on. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
+	// what lists show of it (preview, unread, waiting), and if it GoesOut puts it into the outbox, all in one step. Files of an inbound message that are pending wait to be fetched (Media) from then on. An outbound message with a user in its Tenant ends the waiting. The interaction's state is not
 	// looked at: Appended has it. If a message with the same (digital channel, carrier message id), or the same
 	// (interaction, ClientID), or the same ID, is there already, nothing changes, and that one is returned with created false.
 	AppendMessage(ctx context.Context, t omni.Tenant, m omni.ServiceMessage) (Appended, error)
@@ -269,6 +268,12 @@ type Messages interface {
 	ApplyStatus(ctx context.Context, t omni.Tenant, s omni.DeliveryStatus) (m omni.ServiceMessage, applied bool, err error)
 	// EditMessage makes of a message what omni.ServiceMessage.Edited says; changed tells whether anything is other than before.
 	EditMessage(ctx context.Context, t omni.Tenant, messageID string, e omni.MessageEdit) (m omni.ServiceMessage, changed bool, err error)
+}
+
+// GoesOut reports whether a new message has to be sent: it is outbound and not LiveChat, which is read here, and has not gone
+// already, as what was written on our side with another program.
+func GoesOut(m omni.ServiceMessage) bool {
+	return m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat && m.Status.Rank() < omni.StatusSent.Rank()
 }
 
 // Appended is the result of AppendMessage.
@@ -287,9 +292,10 @@ type InboxRecord struct {
 	Partition  int                        `json:"partition"` // 0 to Partitions-1, from the conversation's key
 	Events     []omni.CarrierChannelEvent `json:"events"`
 	Raw        RawPayload                 `json:"raw"`
-	Attempts   int                        `json:"attempts"`  // how often it failed
-	NotBefore  omni.Millis                `json:"notBefore"` // not tried earlier; 0: at once
-	LastError  string                     `json:"lastError"` // kind of the last failure
+	RerouteID  string                     `json:"rerouteId,omitempty"` // the omni.RerouteMapping whose environment gets Raw; "": it is ours
+	Attempts   int                        `json:"attempts"`            // how often it failed
+	NotBefore  omni.Millis                `json:"notBefore"`           // not tried earlier; 0: at once
+	LastError  string                     `json:"lastError"`           // kind of the last failure
 	ReceivedAt omni.Millis                `json:"receivedAt"`
 }
 
@@ -314,6 +320,7 @@ const (
 	SetAsideChannelNotFound SetAsideReason = "channel_not_found" // no channel of ours has that address
 	SetAsideMessageNotFound SetAsideReason = "message_not_found" // a reaction to a message that its sender has not with us
 	SetAsideUnknown         SetAsideReason = "unknown"           // a kind of event that we do not know
+	SetAsideNotForwarded    SetAsideReason = "not_forwarded"     // its environment did not take it
 )
 
 // SetAside is a webhook that waits for a person, until an end date.

@@ -180,7 +180,7 @@ func (f *flock) dial(i int, resume bool) error {
 		return fmt.Errorf("socket: %w", err)
 	}
 	// From many addresses, each of which may open only so many in a time.
-	err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%100)}})
+	err = syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + i%250)}})
 	for again := err == nil; again; again = errors.Is(err, syscall.EINTR) {
 		err = syscall.Connect(fd, &f.addr)
 	}

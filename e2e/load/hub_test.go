@@ -44,6 +44,10 @@ type sizes struct {
 	webhooks     int // a second
 	cutEvery     time.Duration
 
+	storm       int           // sockets of R26
+	stormGroups int           // groups that they are spread over
+	spread      time.Duration // in which they return
+
 	report bool // the figures are worth printing
 }
 
@@ -54,6 +58,7 @@ var (
 		measure: 10 * time.Second, step: 2500 * time.Millisecond, steps: 9,
 		returning: 5000,
 		agents:    8, each: 15, webhooks: 100, cutEvery: 50 * time.Millisecond,
+		storm: 10_000, stormGroups: 100, spread: 20 * time.Second,
 		report: true,
 	}
 	smokeSize = sizes{
@@ -62,6 +67,7 @@ var (
 		measure: 300 * time.Millisecond, step: 200 * time.Millisecond, steps: 2,
 		returning: 40,
 		agents:    2, each: 3, webhooks: 50, cutEvery: 40 * time.Millisecond,
+		storm: 60, stormGroups: 2, spread: 500 * time.Millisecond,
 	}
 )
 
@@ -70,7 +76,7 @@ var scenarios = []struct {
 	name string
 	run  func(r *rig)
 }{
-	{"idle", idle}, {"fanout", fanOut}, {"bursts", bursts}, {"personal", personal}, {"batched", batched}, {"reconnect", reconnect}, {"mixed", mixed},
+	{"idle", idle}, {"fanout", fanOut}, {"bursts", bursts}, {"personal", personal}, {"batched", batched}, {"reconnect", reconnect}, {"mixed", mixed}, {"storm", storm},
 }
 
 // buses are the kinds of bus, by whether there is a Redis.
@@ -260,7 +266,10 @@ func (s *scores) table(to io.Writer) {
 }
 
 // poster makes calls on kept connections, in the open: a call is due when it is due, whatever became of those before.
-type poster struct{ conns []*connection }
+type poster struct {
+	conns []*connection
+	took  func(i int, d time.Duration) // told of each call since it was due; nil: nobody is
+}
 
 func newPoster(tb testing.TB, addr string) *poster {
 	tb.Helper()
@@ -293,6 +302,9 @@ func (p *poster) open(n int, rate float64, request func(b []byte, i int, due tim
 				if err := c.post(room); err != nil {
 					failed.CompareAndSwap(nil, &err)
 					return
+				}
+				if p.took != nil {
+					p.took(i, time.Since(due))
 				}
 			}
 		})
@@ -657,4 +669,106 @@ func mixed(r *rig) {
 	require.Zero(tb, f.doubled, "events came twice")
 	require.Zero(tb, f.reset)
 	require.Zero(tb, f.dropped, "%s", f.why)
+}
+
+// storm is R26 in the whole program: all sockets are cut at once and return, each after a random part of the time that clients
+// give themselves, while messages go on. All are to be recovered from the bus's history: nobody has conversations read for it.
+func storm(r *rig) {
+	tb, z := r.tb, r.z
+	const each = 15 // sockets of an agent
+	e2e.Binary(tb)
+	redisURL := ""
+	if r.redis != nil {
+		redisURL = r.redis.URL()
+	}
+	sys := e2e.StartProcess(tb, e2e.Options{Pin: r.cores, RedisURL: redisURL})
+	account := sys.Alpha.TwilioAccount(tb, "Twilio")
+	agents := make([]*e2e.Agent, (z.storm+each-1)/each)
+	tick := time.NewTicker(25 * time.Millisecond) // what one caller may ask for in a time is limited
+	defer tick.Stop()
+	for i := range agents {
+		agents[i] = sys.Alpha.Agent(tb, fmt.Sprintf("Agent %d", i), omni.RoleAgent)
+		<-tick.C
+	}
+	number := func(group int) string { return fmt.Sprintf("+1500555%04d", group) }
+	sockets := make([]int, z.stormGroups) // of each group
+	for g := range z.stormGroups {
+		first, last := g*len(agents)/z.stormGroups, (g+1)*len(agents)/z.stormGroups
+		account.Channel(tb, omni.ChannelSMS, number(g), sys.Alpha.Group(tb, fmt.Sprintf("Group %d", g), agents[first:last]...))
+		sockets[g] = min(z.storm, last*each) - first*each
+	}
+	addr := strings.TrimPrefix(sys.URL, "http://")
+	f := newFlock(tb, addr, "/ws", z.storm, func(i int) string { return agents[i/each].Token })
+	r.f = f
+	f.connect(tb, false)
+
+	// Before and meanwhile the same is posted: a message to each group in turn.
+	n := int(float64(z.webhooks) * z.spread.Seconds())
+	requests := make([][]byte, 2*n)
+	for i := range requests {
+		req, err := account.Request(account.WebhookURL, account.SMS(e2e.NewSID(), e2e.Phone(i%contacts), number(i%z.stormGroups), fmt.Sprintf("due:%d When will my parcel come?", i)))
+		require.NoError(tb, err)
+		requests[i], err = httputil.DumpRequestOut(req, true)
+		require.NoError(tb, err)
+	}
+	posted := make([]int64, len(requests))
+	f.due = func(i int64) int64 { return posted[i] } // written before the message can come, under f.mu
+	out, want := newPoster(tb, addr), 0
+	post := func(from int) (answers *delays, err error) {
+		answers = &delays{}
+		var mu sync.Mutex
+		out.took = func(_ int, d time.Duration) {
+			mu.Lock()
+			answers.add(d)
+			mu.Unlock()
+		}
+		err = out.open(n, float64(z.webhooks), func(b []byte, i int, due time.Time) []byte {
+			f.mu.Lock()
+			posted[from+i] = due.UnixNano()
+			want += sockets[(from+i)%z.stormGroups]
+			f.mu.Unlock()
+			return append(b, requests[from+i]...)
+		})
+		return answers, err
+	}
+	before, err := post(0)
+	require.NoError(tb, err)
+	f.until(tb, "all have what came before", func() bool { return f.events >= want })
+
+	var during *delays
+	var posting sync.WaitGroup
+	f.mu.Lock()
+	for i := range f.socks {
+		f.hangUp(&f.socks[i])
+	}
+	f.mu.Unlock()
+	began := time.Now()
+	posting.Go(func() { during, err = post(n) })
+	for i := range z.storm { // evenly is what chance comes to with so many
+		if wait := time.Until(began.Add(z.spread * time.Duration(i) / time.Duration(z.storm))); wait > 0 {
+			<-time.After(wait)
+		}
+		require.NoError(tb, f.dial(i*7919%z.storm, true))
+	}
+	f.until(tb, "all are back", func() bool { return f.back+f.dropped >= z.storm })
+	back := time.Since(began)
+	posting.Wait()
+	require.NoError(tb, err)
+	f.until(tb, "all have what came meanwhile", func() bool { return f.events >= want })
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	alone, beside := before.percentile(99), during.percentile(99)
+	r.figure("R26", "back within 30 s, missed 0, p99 of webhooks <= 2x", "%d sockets cut at once, back after %.1f s (spread over %v), missed %d, twice %d, not from history %d; p99 of %d webhooks/s %s before, %s meanwhile; %.0f MiB",
+		z.storm, back.Seconds(), z.spread, want-f.events+f.lost, f.doubled, f.reset, z.webhooks, round(alone), round(beside), float64(sys.RSS(tb))/(1<<20))
+	r.checked = f.events
+	require.Equal(tb, want, f.events, "messages never came, or came twice")
+	require.Zero(tb, f.lost, "offsets were left out")
+	require.Zero(tb, f.doubled, "events came twice")
+	require.Zero(tb, f.reset, "topics that were to be resumed and were not")
+	require.Zero(tb, f.dropped, "%s", f.why)
+	require.Less(tb, back, 30*time.Second)
+	if z.report {
+		require.LessOrEqual(tb, beside, 2*alone+10*time.Millisecond)
+	}
 }

@@ -57,6 +57,7 @@ var Events = []EventSpec{
 	{Type: MessageCreated, About: "A message came or was written", Data: Message{}, Visitors: VisitorMessage{}},
 	{Type: MessageStatus, About: "A message got further, or failed; never lower than what was told before", Data: StatusChange{}, Visitors: StatusChange{}},
 	{Type: MessageUpdated, About: "Something of a message is other than it was, such as a file that is ready now", Data: Message{}},
+	{Type: MessageDeleted, About: "The sender of a message took it back", Data: MessageDeletion{}},
 	{Type: MessageReaction, About: "Somebody reacted to a message, or took that back", Data: ReactionChange{}},
 	{Type: InteractionCreated, About: "A conversation began", Data: Interaction{}},
 	{Type: InteractionUpdated, About: "Something of an interaction changed, such as how far it was read", Data: InteractionChange{}, Visitors: InteractionChange{}},

@@ -19,6 +19,7 @@ const (
 	MessageCreated      = "message.created"      // data: Message
 	MessageStatus       = "message.status"       // data: StatusChange
 	MessageUpdated      = "message.updated"      // data: Message
+	MessageDeleted      = "message.deleted"      // data: MessageDeletion
 	MessageReaction     = "message.reaction"     // data: ReactionChange
 	MediaReady          = "media.ready"          // data: FileChange; a message.updated with the whole message follows
 	MediaFailed         = "media.failed"         // data: FileChange; the same
@@ -379,6 +380,8 @@ type Message struct {
 	ErrorCode     string           `json:"errorCode,omitempty"`
 	ErrorText     string           `json:"errorText,omitempty"` // the reason in words for an agent, and what can be done
 	At            omni.Millis      `json:"at"`                  // when the gateway got it
+	EditedAt      omni.Millis      `json:"editedAt,omitempty"`  // when its sender changed it
+	DeletedAt     omni.Millis      `json:"deletedAt,omitempty"` // when its sender took it back: of its payload there is the type alone then
 	Metadata      omni.Metadata    `json:"metadata,omitempty"`  // what the carrier told beside it: text from outside
 	Reactions     []Reaction       `json:"reactions,omitempty"` // oldest first; in what REST reads and in message.updated
 }
@@ -418,7 +421,7 @@ func NewMessage(m omni.ServiceMessage) Message {
 		ID: m.ID, InteractionID: m.InteractionID, Seq: m.Sequence, Direction: m.Direction, ChannelType: m.Channel.ChannelType,
 		UserID: m.Tenant.UserID, ClientID: m.ClientID, ReplyTo: m.ReplyTo, Segments: m.Segments,
 		Status: m.Status, StatusAt: m.StatusAt, Attempt: m.Attempts(), Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: ReasonText(m.Reason),
-		At: m.ReceivedAt, Metadata: maps.Clone(m.Metadata),
+		At: m.ReceivedAt, EditedAt: m.EditedAt, DeletedAt: m.DeletedAt, Metadata: maps.Clone(m.Metadata),
 		Payload: Payload{
 			Type: m.Payload.Type, Text: m.Payload.TextBody(),
 			ButtonPayload: m.Payload.ButtonPayload, Unsupported: m.Payload.Unsupported,
@@ -426,6 +429,10 @@ func NewMessage(m omni.ServiceMessage) Message {
 	}
 	if v.StatusAt == v.At {
 		v.StatusAt = 0
+	}
+	if m.DeletedAt > 0 {
+		v.Payload, v.Metadata = Payload{Type: m.Payload.Type}, nil
+		return v
 	}
 	if l := m.Payload.Location; l != nil {
 		v.Payload.Location = &Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: omni.CleanName(l.Name), Address: omni.CleanName(l.Address)}
@@ -479,6 +486,13 @@ type StatusChange struct {
 	Reason        omni.Reason `json:"reason,omitempty"`
 	ErrorCode     string      `json:"errorCode,omitempty"`
 	ErrorText     string      `json:"errorText,omitempty"`
+}
+
+// MessageDeletion is the data of message.deleted: its sender took it back. It keeps its place in the conversation.
+type MessageDeletion struct {
+	MessageID     string      `json:"messageId"`
+	InteractionID string      `json:"interactionId"`
+	At            omni.Millis `json:"at"`
 }
 
 // ReactionChange is the data of message.reaction. Who knows a later reaction of the same sender to the message keeps it.

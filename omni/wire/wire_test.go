@@ -173,11 +173,17 @@ func TestViewsFillEveryField(t *testing.T) {
 	t.Parallel()
 	var m omni.ServiceMessage
 	fill(reflect.ValueOf(&m).Elem(), "message")
-	m.Reason, m.StatusAt = omni.ReasonRejected, 8
+	m.Reason, m.StatusAt, m.DeletedAt = omni.ReasonRejected, 8, 0
 	m.StatusHistory = []omni.DeliveryStatus{{DeliveryStatusMessage: omni.DeliveryStatusMessage{Status: omni.StatusQueued}}}
 	var i omni.Interaction
 	fill(reflect.ValueOf(&i).Elem(), "interaction")
 	message := wire.NewMessage(m)
+	gone := m
+	gone.DeletedAt = 9
+	require.Equal(t, wire.Payload{Type: m.Payload.Type}, wire.NewMessage(gone).Payload, "nothing of what was taken back")
+	require.EqualValues(t, 9, wire.NewMessage(gone).DeletedAt)
+	require.Empty(t, wire.NewMessage(gone).Metadata)
+	message.DeletedAt = 9
 	message.Reactions = wire.NewReactions([]omni.Reaction{{MessageID: m.ID}})[m.ID] // stored beside it
 	var r omni.Reaction
 	fill(reflect.ValueOf(&r).Elem(), "reaction")

@@ -26,6 +26,7 @@ type inboxDoc struct {
 	Order      int64                      `bson:"order"` // place in the queue, like messageDoc.Order
 	Events     []omni.CarrierChannelEvent `bson:"events"`
 	Raw        rawDoc                     `bson:"raw"`
+	RerouteID  string                     `bson:"rerouteId,omitempty"`
 	Attempts   int                        `bson:"attempts"`
 	NotBefore  omni.Millis                `bson:"notBefore"`
 	LastError  string                     `bson:"lastError,omitempty"`
@@ -49,7 +50,7 @@ func newInboxDoc(r store.InboxRecord, order int64) inboxDoc {
 	d := inboxDoc{
 		ID: r.ID, Org: r.Tenant.OrganisationID, UserID: r.Tenant.UserID, AccountID: r.AccountID, Carrier: r.Carrier,
 		Partition: r.Partition, Order: order, Events: r.Events, Raw: rawDoc{Method: r.Raw.Method, Query: r.Raw.Query, Body: r.Raw.Body},
-		Attempts: r.Attempts, NotBefore: r.NotBefore, LastError: r.LastError, ReceivedAt: r.ReceivedAt,
+		RerouteID: r.RerouteID, Attempts: r.Attempts, NotBefore: r.NotBefore, LastError: r.LastError, ReceivedAt: r.ReceivedAt,
 	}
 	for name, value := range r.Raw.Header {
 		d.Raw.Header = append(d.Raw.Header, headerDoc{name, value})
@@ -61,7 +62,7 @@ func (d inboxDoc) record() store.InboxRecord {
 	r := store.InboxRecord{
 		ID: d.ID, Tenant: omni.Tenant{OrganisationID: d.Org, UserID: d.UserID}, AccountID: d.AccountID, Carrier: d.Carrier,
 		Partition: d.Partition, Events: d.Events, Raw: store.RawPayload{Method: d.Raw.Method, Query: d.Raw.Query, Body: d.Raw.Body},
-		Attempts: d.Attempts, NotBefore: d.NotBefore, LastError: d.LastError, ReceivedAt: d.ReceivedAt,
+		RerouteID: d.RerouteID, Attempts: d.Attempts, NotBefore: d.NotBefore, LastError: d.LastError, ReceivedAt: d.ReceivedAt,
 	}
 	if len(d.Raw.Header) > 0 {
 		r.Raw.Header = make(map[string]string, len(d.Raw.Header))

@@ -70,7 +70,7 @@ func newMessageDoc(m omni.ServiceMessage, order int64) messageDoc {
 		ClientKey: clientKey(m.ID, m.ClientID), StatusRank: m.Status.Rank(), Order: order,
 		WrittenAt: cmp.Or(m.CreatedAt, m.ReceivedAt), Terms: messageTerms(m), News: omni.NewID(),
 	}
-	if m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat {
+	if store.GoesOut(m) {
 		d.Outbox = &outboxState{Partition: store.OutboxPartition(m), Recipient: recipientOf(m), Order: order}
 	}
 	if m.Direction == omni.Inbound {

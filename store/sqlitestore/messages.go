@@ -97,7 +97,7 @@ func newAppending(m omni.ServiceMessage) (*appending, error) {
 		inbound:  m.Direction == omni.Inbound,
 		answered: m.Direction == omni.Outbound && m.Tenant.UserID != "",
 	}
-	if m.Direction == omni.Outbound && m.Channel.ChannelType != omni.ChannelLiveChat {
+	if store.GoesOut(m) {
 		a.outbox = recipientKey(m)
 	}
 	if a.inbound {

@@ -537,6 +537,9 @@ func sweepRemovesWhatEnded(t *testing.T, s store.Store) {
 func outboxPutOff(t *testing.T, s store.Store) {
 	ctx := t.Context()
 	w := newWorld(t, s)
+	gone := w.outbound(w.talk, "0")
+	gone.Status = omni.StatusSent
+	w.append(t, s, gone) // is not to be sent
 	first := w.append(t, s, w.outbound(w.talk, "1")).Message
 	second := w.append(t, s, w.outbound(w.talk, "2")).Message
 	pending := func(now omni.Millis) []store.OutboxItem {

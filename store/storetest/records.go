@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,18 +28,19 @@ func fillValue(v reflect.Value, n *int) {
 	*n++
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(fmt.Sprintf("v%d", *n))
+		s := fmt.Sprintf("v%d", *n)
 		if v.Type() == reflect.TypeFor[omni.RawJSON]() {
-			v.SetString(fmt.Sprintf(`{"v":%d}`, *n))
+			s = strconv.Quote(s)
 		}
+		v.SetString(s)
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Int, reflect.Int64:
 		v.SetInt(int64(*n))
-	case reflect.Float64:
-		v.SetFloat(float64(*n) + 0.5)
 	case reflect.Uint8:
 		v.SetUint(uint64(*n % 256))
+	case reflect.Float64:
+		v.SetFloat(float64(*n) + 1./3)
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
 		fillValue(v.Elem(), n)

@@ -177,6 +177,57 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Try an account: its settings, the address of its webhooks, and what the carrier answers. Nothing is sent to anybody */
+        post: operations["carrier-account-check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How an account works, by what came of its webhooks and messages, and by what the carrier says */
+        get: operations["carrier-account-health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/carrier-accounts/{id}/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Mappings of a carrier account's shared webhook, by key */
+        get: operations["reroute-mapping-list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/set-aside": {
         parameters: {
             query?: never;
@@ -802,6 +853,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/reroute-mappings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give another environment its part of a shared webhook */
+        post: operations["reroute-mapping-create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Remove a mapping; what still waits for its environment is set aside */
+        delete: operations["reroute-mapping-delete"];
+        options?: never;
+        head?: never;
+        /** Change a mapping */
+        patch: operations["reroute-mapping-update"];
+        trace?: never;
+    };
+    "/api/v1/reroute-mappings/{id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest attempts of this node to forward by a mapping, newest first */
+        get: operations["reroute-mapping-attempts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -1099,6 +1202,12 @@ export interface components {
             /** Format: int64 */
             version: number;
         };
+        ChannelHealthBody: {
+            channelId: string;
+            reason?: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         ChannelPatchBody: {
             disabled?: boolean;
             groupId?: string;
@@ -1116,6 +1225,17 @@ export interface components {
             liveChat?: components["schemas"]["LiveChatInput"];
             name: string;
         };
+        Check: {
+            detail: string;
+            name: string;
+            ok: boolean;
+        };
+        CheckBody: {
+            checks: components["schemas"]["Check"][];
+            /** @description Nothing was found wrong */
+            ok: boolean;
+        };
+        CheckInputBody: Record<string, never>;
         ContactBody: {
             attributes: {
                 [key: string]: string;
@@ -1294,6 +1414,69 @@ export interface components {
             defaultFolderId?: string;
             strategy: string;
         };
+        HTTPResponse: {
+            /** Format: int64 */
+            at: number;
+            body: string;
+            /** Format: int64 */
+            durationMs: number;
+            environment: string;
+            error?: string;
+            /** Format: int64 */
+            status: number;
+            url: string;
+        };
+        HealthBody: {
+            channels: components["schemas"]["ChannelHealthBody"][];
+            /** @description The carrier's code for the last of them */
+            lastErrorCode?: string;
+            /** @description What was wrong with the last of them, such as bad_signature */
+            lastRefused?: string;
+            /** Format: int64 */
+            lastRefusedAt?: number;
+            /**
+             * Format: int64
+             * @description When the carrier last took a message
+             */
+            lastSentAt?: number;
+            /**
+             * Format: int64
+             * @description When a webhook of the carrier was last taken
+             */
+            lastWebhookAt?: number;
+            /**
+             * Format: int64
+             * @description Messages that the carrier refused one after another because of how the account is set up
+             */
+            misconfigured: number;
+            /** @description What the carrier says of the account, newest first */
+            notices: components["schemas"]["HealthNoticeBody"][];
+            /** @description Why, and what to do */
+            reason?: string;
+            /**
+             * Format: int64
+             * @description Webhooks that were not the carrier's
+             */
+            refused: number;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+            /**
+             * Format: int64
+             * @description Sends without an answer, one after another
+             */
+            unreachable: number;
+        };
+        HealthNoticeBody: {
+            /** @description The number or name that it is about; all of the account if left out */
+            address?: string;
+            /** Format: int64 */
+            at: number;
+            detail?: string;
+            /** @description The carrier's word */
+            name: string;
+            /** @enum {string} */
+            state: "ok" | "degraded" | "down";
+        };
         IdentityBody: {
             address: string;
             channelType: string;
@@ -1457,6 +1640,11 @@ export interface components {
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
+        ListBodyHTTPResponse: {
+            items: components["schemas"]["HTTPResponse"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
         ListBodyLabelBody: {
             items: components["schemas"]["LabelBody"][];
             /** @description cursor of the next page; absent on the last */
@@ -1469,6 +1657,11 @@ export interface components {
         };
         ListBodyPresence: {
             items: components["schemas"]["Presence"][];
+            /** @description cursor of the next page; absent on the last */
+            next?: string;
+        };
+        ListBodyRerouteMappingBody: {
+            items: components["schemas"]["RerouteMappingBody"][];
             /** @description cursor of the next page; absent on the last */
             next?: string;
         };
@@ -1554,7 +1747,11 @@ export interface components {
             attempt?: number;
             channelType: string;
             clientId?: string;
+            /** Format: int64 */
+            deletedAt?: number;
             direction: string;
+            /** Format: int64 */
+            editedAt?: number;
             errorCode?: string;
             errorText?: string;
             id: string;
@@ -1774,6 +1971,40 @@ export interface components {
              */
             seenOffset?: number;
         };
+        RerouteMappingBody: {
+            /** @description Whose webhook is shared */
+            carrierAccountId: string;
+            /** Format: int64 */
+            createdAt: number;
+            disabled: boolean;
+            /** @description A name for people */
+            environment: string;
+            id: string;
+            /** @description What the mapper has to find; empty for DEFAULT */
+            key: string;
+            /**
+             * @description What of a notification is looked at; tried in this order
+             * @enum {string}
+             */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            /** @description The other environment's webhook address; empty: it stays here */
+            url: string;
+            /** Format: int64 */
+            version: number;
+        };
+        RerouteMappingPatchBody: {
+            disabled?: boolean;
+            environment?: string;
+            url?: string;
+        };
+        RerouteMappingPostBody: {
+            carrierAccountId: string;
+            environment: string;
+            key?: string;
+            /** @enum {string} */
+            mapper: "WABA_ID" | "PHONE_NUMBER_ID" | "TEMPLATE_NAME_PREFIX" | "DEFAULT";
+            url?: string;
+        };
         RoutingBody: {
             defaultFolderId?: string;
             /**
@@ -1815,7 +2046,7 @@ export interface components {
             /** Format: int64 */
             expiresAt: number;
             /** @enum {string} */
-            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown";
+            reason: "poison" | "channel_not_found" | "message_not_found" | "unknown" | "not_forwarded";
             /** Format: int64 */
             receivedAt: number;
             recordId: string;
@@ -2407,6 +2638,107 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CheckInputBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HealthBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-list": {
+        parameters: {
+            query?: {
+                /** @description next of the page before */
+                cursor?: string;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyRerouteMappingBody"];
                 };
             };
             /** @description Error */
@@ -4083,6 +4415,138 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TicketBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-create": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPostBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-update": {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerouteMappingPatchBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerouteMappingBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "reroute-mapping-attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListBodyHTTPResponse"];
                 };
             };
             /** @description Error */
