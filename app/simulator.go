@@ -203,7 +203,7 @@ func (s *simulator) Outbox(ctx context.Context, carrier omni.CarrierName, addres
 	out := make([]server.SimulatedDelivery, 0, len(all))
 	for _, d := range all {
 		out = append(out, server.SimulatedDelivery{
-			ID: d.ID, Channel: d.ChannelType, From: d.From, To: d.To, Text: d.Text, Status: d.Status, At: d.At,
+			ID: d.ID, Channel: d.ChannelType, From: d.From, To: d.To, Text: d.Text, Status: d.Status, At: d.At, MediaURLs: d.MediaURLs,
 		})
 	}
 	return out, nil

@@ -193,9 +193,11 @@ func TestSec_M4_FilesFromAnotherOrigin(t *testing.T) {
 	require.Equal(t, http.StatusOK, w.Code)
 	require.Equal(t, "cross-origin", w.Header().Get("Cross-Origin-Resource-Policy"))
 	require.Equal(t, http.StatusNotFound, get(strings.Replace(link, "https://media.example.net", publicURL, 1)).Code, "never from the console's")
-	policy := k.call(http.MethodGet, "/", "", nil).Header.Get("Content-Security-Policy")
-	require.Contains(t, policy, "img-src 'self' https://media.example.net ")
-	require.Contains(t, policy, "media-src 'self' https://media.example.net ")
+	for _, page := range []string{"/", "/widget/panel?widget=" + k.a.livechat.LiveChat.PublicID} {
+		policy := k.call(http.MethodGet, page, "", nil).Header.Get("Content-Security-Policy")
+		require.Contains(t, policy, "img-src 'self' https://media.example.net ", page)
+		require.Contains(t, policy, "media-src 'self' https://media.example.net ", page)
+	}
 
 	for change, text := range map[*server.Options]string{
 		{MediaURL: "http://media.example.net"}:           "must begin with https",

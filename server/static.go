@@ -68,13 +68,17 @@ func (s *Server) fallback(c *gin.Context) {
 }
 
 func (s *Server) consolePolicy(c *gin.Context) {
-	policy := policyPage
-	if s.o.MediaURL != "" {
-		policy = strings.NewReplacer("img-src 'self'", "img-src 'self' "+s.o.MediaURL, "media-src 'self'", "media-src 'self' "+s.o.MediaURL).Replace(policy)
-	}
-	c.Header("Content-Security-Policy", policy+"connect-src 'self' "+s.socketOrigin()+"; frame-ancestors 'none'")
+	c.Header("Content-Security-Policy", s.withFiles(policyPage)+"connect-src 'self' "+s.socketOrigin()+"; frame-ancestors 'none'")
 	c.Header("Cross-Origin-Opener-Policy", "same-origin")
 	c.Header("X-Frame-Options", "DENY")
+}
+
+// withFiles is a policy for a page that shows files.
+func (s *Server) withFiles(policy string) string {
+	if s.o.MediaURL == "" {
+		return policy
+	}
+	return strings.NewReplacer("img-src 'self'", "img-src 'self' "+s.o.MediaURL, "media-src 'self'", "media-src 'self' "+s.o.MediaURL).Replace(policy)
 }
 
 // socketOrigin is our origin as sockets name it: not every browser takes 'self' for it.
@@ -91,7 +95,7 @@ func (s *Server) panel(c *gin.Context) {
 	if s.o.Demo {
 		ancestors = append(ancestors, s.origins...)
 	}
-	c.Header("Content-Security-Policy", policyPage+"connect-src 'self' "+s.socketOrigin()+
+	c.Header("Content-Security-Policy", s.withFiles(policyPage)+"connect-src 'self' "+s.socketOrigin()+
 		"; frame-ancestors "+strings.Join(ancestors, " "))
 	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
 	s.file(c, s.d.Widget, "panel.html", cacheNever)

@@ -109,8 +109,13 @@ export class Program {
 
   /** What the Test carrier brought to a number, oldest first. */
   async outbox(from: string): Promise<string[]> {
+    return (await this.deliveries(from)).map((m) => m.text);
+  }
+
+  /** The same, with the addresses of files. */
+  async deliveries(from: string): Promise<{ text: string; mediaUrls?: string[] }[]> {
     const answer = await this.call("GET", `outbox?${new URLSearchParams({ from })}`);
-    return ((await answer.json()) as { items: { text: string }[] }).items.map((m) => m.text);
+    return ((await answer.json()) as { items: { text: string; mediaUrls?: string[] }[] }).items;
   }
 
   private async call(method: string, path: string, body?: unknown): Promise<Response> {

@@ -1,4 +1,4 @@
-import { OmniError } from "@omni/shared";
+import { type MediaFile, OmniError } from "@omni/shared";
 import { signal } from "@preact/signals";
 import { render } from "preact";
 import { act } from "preact/test-utils";
@@ -117,6 +117,88 @@ describe("M5 text", () => {
     });
     await panel();
     expect(shownTexts()).toEqual(["Not supported here: poll", "[chair.jpg]"]);
+  });
+});
+
+describe("files of the team", () => {
+  const file = (more: Partial<MediaFile> = {}): MediaFile => ({
+    id: "f1",
+    type: "image",
+    contentType: "image/png",
+    name: "chair.png",
+    size: 12_000,
+    state: "ready",
+    ...more,
+  });
+  const linked = (n: number, forMs = 600_000) => ({ url: `/media/${n}`, urlUntil: Date.now() + forMs });
+  const files = () => all("widget-file") as HTMLAnchorElement[];
+  /** An agent sends a file; the event has no link, REST has. */
+  const send = (f: MediaFile, more: Partial<MediaFile> = linked(1), text = "") => {
+    const m = b.add("OUTBOUND", text, { payload: { type: "image", text, files: [{ ...f, ...more }] } });
+    b.event("message.created", { ...m, payload: { type: "image", text, files: [f] } });
+    return m;
+  };
+
+  test("a picture that comes live is shown, by a link that is read once", async () => {
+    await panel();
+    await act(() => void send(file(), linked(1), "look"));
+    await settle();
+    expect(shownTexts()).toEqual(["look"]);
+    const [a] = files();
+    expect(a?.getAttribute("href")).toBe("/media/1");
+    expect(a?.rel).toBe("noopener noreferrer");
+    expect(a?.querySelector("img")?.getAttribute("src")).toBe("/media/1");
+    expect(a?.querySelector("img")?.alt).toMatch(/^Image from Ana, /);
+    expect(b.requests.filter((r) => r === "GET messages?after=0&limit=1")).toHaveLength(1);
+  });
+
+  test("films and recordings are played, anything else is a link with name and size", async () => {
+    send(file({ type: "video" }));
+    send(file({ type: "audio", id: "f2" }));
+    send(file({ type: "document", id: "f3", name: "bill.pdf" }));
+    await panel();
+    expect(root.querySelector("video")?.getAttribute("aria-label")).toBe("chair.png");
+    expect(root.querySelector("audio")?.getAttribute("src")).toBe("/media/1");
+    expect(files().map((f) => f.textContent)).toEqual(["bill.pdf · 12 kB"]);
+    expect(shownTexts()).toEqual([]);
+  });
+
+  test("M5 an address that is no link of ours is none", async () => {
+    send(file(), { url: "javascript:alert(1)", urlUntil: Date.now() + 600_000 });
+    send(file({ id: "f2" }), { url: "//evil.example/x", urlUntil: Date.now() + 600_000 });
+    await panel();
+    expect(root.querySelector("img")).toBeNull();
+    expect(files().map((f) => f.getAttribute("href"))).toEqual([null, null]);
+    expect(files().map((f) => f.textContent)).toEqual(["chair.png · 12 kB", "chair.png · 12 kB"]);
+  });
+
+  test("a link that has ended is renewed before it is followed", async () => {
+    const m = send(file({ type: "document" }), linked(1, 1000));
+    await panel();
+    const opened = vi.fn((e: Event) => e.preventDefault());
+    root.addEventListener("click", (e) => e.defaultPrevented || opened(e));
+    m.payload = { ...m.payload, files: [{ ...file({ type: "document" }), ...linked(2) }] };
+    const click = new MouseEvent("click", { bubbles: true, cancelable: true });
+    Object.defineProperty(click, "isTrusted", { value: true });
+    await act(() => void files()[0]?.dispatchEvent(click));
+    expect(click.defaultPrevented).toBe(true);
+    await settle();
+    expect(files()[0]?.getAttribute("href")).toBe("/media/2");
+    expect(opened).toHaveBeenCalledTimes(1);
+  });
+
+  test("a picture that cannot be had is tried once more, then named", async () => {
+    const m = send(file());
+    await panel();
+    const fail = () => act(() => void root.querySelector("img")?.dispatchEvent(new Event("error")));
+    m.payload = { ...m.payload, files: [{ ...file(), ...linked(2) }] };
+    await fail();
+    await settle();
+    expect(root.querySelector("img")?.getAttribute("src")).toBe("/media/2");
+    await fail();
+    await settle();
+    expect(root.querySelector("img")).toBeNull();
+    expect(files()[0]?.textContent).toContain("chair.png");
   });
 });
 

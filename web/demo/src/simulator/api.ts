@@ -33,6 +33,8 @@ export interface Outbound {
   id: string;
   channelType: Channel;
   text: string;
+  /** Addresses of its files, for some hours. */
+  mediaUrls?: string[];
   /** Milliseconds since 1970. */
   at: number;
   /** What the carrier has reported to the gateway last. */

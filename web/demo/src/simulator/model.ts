@@ -68,7 +68,7 @@ export function thread(sent: Sent[], got: Outbound[], carrier: string, from: str
       key: g.id,
       mine: false,
       text: g.text,
-      media: [],
+      media: g.mediaUrls ?? [],
       at: g.at,
       state: (reported[g.status] ?? g.status) + (g.errorCode ? ` (${g.errorCode})` : ""),
       failed: g.status === "failed" || g.status === "undeliverable",

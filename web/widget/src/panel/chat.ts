@@ -77,6 +77,7 @@ export class Chat {
   private reported = 0; // the read mark that the server knows
   private typingTimer: ReturnType<typeof setTimeout> | undefined;
   private sendTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly reading = new Set<string>();
   private olderRequest: Promise<void> | undefined;
 
   private readonly o: ChatOptions;
@@ -325,6 +326,20 @@ export class Chat {
     this.socket?.request("message.read", { seq: last }).catch(() => {
       this.reported = Math.min(this.reported, before);
     });
+  }
+
+  /** Reads a message again for links to its files, which events do not carry and which end after some minutes. */
+  async readFiles(seq: number, id: string): Promise<void> {
+    if (this.reading.has(id)) return;
+    this.reading.add(id);
+    try {
+      const { items } = await this.o.api.messages({ after: seq - 1, limit: 1 });
+      if (items[0]?.id === id) this.insert(items);
+    } catch {
+      // It is tried again by whoever wants to see the file.
+    } finally {
+      this.reading.delete(id);
+    }
   }
 
   // ---- writing

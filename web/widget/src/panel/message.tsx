@@ -1,5 +1,6 @@
-import { clock, day, dayKey, fullTime, tokenize, type VisitorMessage } from "@omni/shared";
+import { clock, day, dayKey, fullTime, type MediaFile, tokenize, type VisitorMessage } from "@omni/shared";
 import type { Chat } from "./chat";
+import { FileView, shownApart } from "./file";
 import type { Waiting } from "./queue";
 
 /** Same sender within this time: one block, with one name and one time. */
@@ -11,6 +12,10 @@ interface Row {
   mine: boolean;
   name: string;
   text: string;
+  /** Files that are here, shown apart from the text. */
+  files: MediaFile[];
+  /** Of the message; "" while it waits. */
+  id: string;
   at: number;
   /** 0: not of this conversation, or not yet taken. */
   seq: number;
@@ -23,22 +28,34 @@ function rowsOf(chat: Chat, team: string): Row[] {
     key: m.clientId || m.id,
     mine: m.direction === "INBOUND",
     name: m.direction === "INBOUND" ? "You" : m.senderName || team,
-    text: textOf(m),
+    text: textOf(m, true),
+    files: m.payload.files?.filter(shownApart) ?? [],
+    id: m.id,
     at: m.at,
     seq: m.seq,
   });
   const rows = [...chat.past.value.map((m) => ({ ...row(m), seq: 0 })), ...chat.messages.value.map(row)];
   for (const w of chat.waiting.value)
-    rows.push({ key: w.clientId, mine: true, name: "You", text: w.text, at: w.at, seq: 0, waiting: w });
+    rows.push({
+      key: w.clientId,
+      id: "",
+      mine: true,
+      name: "You",
+      text: w.text,
+      files: [],
+      at: w.at,
+      seq: 0,
+      waiting: w,
+    });
   return rows;
 }
 
-/** A message in words; what we cannot show is named rather than left out. */
-export function textOf(m: VisitorMessage): string {
+/** A message in words; what we cannot show is named rather than left out. What stands beside the words is left out of them. */
+export function textOf(m: VisitorMessage, beside = false): string {
   const { text, files, unsupported } = m.payload;
   const parts = text ? [text] : [];
-  for (const f of files ?? []) parts.push(`[${f.name || f.type}]`);
-  if (!parts.length) parts.push(`Not supported here: ${unsupported || m.payload.type}`);
+  for (const f of files ?? []) if (!beside || !shownApart(f)) parts.push(`[${f.name || f.type}]`);
+  if (!parts.length && !files?.length) parts.push(`Not supported here: ${unsupported || m.payload.type}`);
   return parts.join("\n");
 }
 
@@ -109,9 +126,20 @@ function Bubble({ row, chat, heading, starts, ends, state }: BubbleProps) {
         aria-label={`${row.name}, ${fullTime(row.at)}`}
       >
         {starts && !row.mine && <p class="name">{row.name}</p>}
-        <div class={`bubble ${waiting ? "waits" : ""}`} dir="auto" data-testid="widget-message-text">
-          <Text text={row.text} />
-        </div>
+        {row.files.map((f, n) => (
+          <FileView
+            key={f.id ?? n}
+            file={f}
+            from={row.name}
+            at={row.at}
+            renew={() => chat.readFiles(row.seq, row.id)}
+          />
+        ))}
+        {row.text && (
+          <div class={`bubble ${waiting ? "waits" : ""}`} dir="auto" data-testid="widget-message-text">
+            <Text text={row.text} />
+          </div>
+        )}
         {meta && (
           <p class="meta" data-testid="widget-message-status" title={fullTime(row.at)}>
             {meta}
