@@ -20,6 +20,7 @@ import (
 	"omniservice/carriers/bandwidth"
 	"omniservice/carriers/inteliquent"
 	"omniservice/carriers/messagebird"
+	"omniservice/carriers/pubnub"
 	"omniservice/carriers/testcarrier"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -165,6 +166,7 @@ func (a *App) providers() (*carriers.Registry, error) {
 		twilio.New(),
 		bandwidth.New(),
 		inteliquent.New(),
+		pubnub.New(),
 	)
 }
 

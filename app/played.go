@@ -14,6 +14,7 @@ import (
 	"omniservice/carriers/bandwidth"
 	"omniservice/carriers/inteliquent"
 	"omniservice/carriers/messagebird"
+	"omniservice/carriers/pubnub"
 	"omniservice/carriers/simulate"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -34,6 +35,7 @@ func PlayedProviders() []Played {
 		{twilio.New(), twilio.Player{}},
 		{bandwidth.New(), bandwidth.Player{}},
 		{inteliquent.New(), inteliquent.Player{}},
+		{pubnub.New(), pubnub.NewPlayer()},
 	}
 }
 

@@ -60,7 +60,7 @@ type DigitalChannel struct {
 	ChannelType      ChannelType       `json:"channelType"                bson:"channelType"`                // a family: an SMS channel carries MMS too
 	Carrier          CarrierName       `json:"carrier,omitempty"          bson:"carrier,omitempty"`          // empty for LiveChat
 	CarrierAccountID string            `json:"carrierAccountId,omitempty" bson:"carrierAccountId,omitempty"` // empty for LiveChat
-	Address          string            `json:"address"                    bson:"address"`                    // number or name that contacts write to; LiveChat: the public id
+	Address          string            `json:"address"                    bson:"address"`                    // number or name that contacts write to; LiveChat: the public id; PubNub: a name, or its beginning and *
 	Capabilities     Capabilities      `json:"capabilities"               bson:"capabilities"`
 	LiveChat         *LiveChatSettings `json:"liveChat,omitempty"         bson:"liveChat,omitempty"`
 	Disabled         bool              `json:"disabled"                   bson:"disabled"`
@@ -78,6 +78,8 @@ func (d DigitalChannel) Validate() error {
 	bad.require(validName(d.Name), "name", nameRule)
 	bad.require(d.ChannelType.Valid() && d.ChannelType == d.ChannelType.Family(), "channelType", "must be a channel family")
 	bad.require(d.Address != "" && len(d.Address) <= 255, "address", "must be 1 to 255 bytes")
+	bad.require(d.ChannelType != ChannelPubNub || validPubNubAddress(d.Address), "address",
+		"must be the name of a PubNub channel, at most 92 characters without , : * / \\ and spaces, or its beginning and *")
 	if d.ChannelType == ChannelLiveChat {
 		bad.require(d.Carrier == "" && d.CarrierAccountID == "", "carrier", "must be empty for LiveChat")
 		bad.require(d.LiveChat != nil, "liveChat", "is required for LiveChat")

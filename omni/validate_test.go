@@ -511,6 +511,7 @@ func tables() []table {
 			rule[omni.DigitalChannel]{"channelType", func(d *omni.DigitalChannel) { d.ChannelType = "" }},
 			rule[omni.DigitalChannel]{"address", func(d *omni.DigitalChannel) { d.Address = "" }},
 			rule[omni.DigitalChannel]{"address", func(d *omni.DigitalChannel) { d.Address = long256 }},
+			rule[omni.DigitalChannel]{"address", func(d *omni.DigitalChannel) { d.ChannelType, d.Address = omni.ChannelPubNub, "a b" }},
 			rule[omni.DigitalChannel]{"carrier", func(d *omni.DigitalChannel) { d.Carrier = "" }},
 			rule[omni.DigitalChannel]{"carrierAccountId", func(d *omni.DigitalChannel) { d.CarrierAccountID = "" }},
 			rule[omni.DigitalChannel]{"liveChat", func(d *omni.DigitalChannel) { d.LiveChat = validWidget().LiveChat }},

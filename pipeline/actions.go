@@ -244,7 +244,8 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 		if id, err = p.store.Identity(ctx, a.Tenant, it.IdentityID); err != nil {
 			return it, ch, id, how, fmt.Errorf("identity of interaction %s: %w", it.ID, err)
 		}
-		return it, ch, id, how, nil
+		ch, err = p.addressed(ctx, ch, it)
+		return it, ch, id, how, err
 	}
 	if c.ChannelID == "" || c.To == "" {
 		return it, ch, id, how, fieldProblem("interactionId", "or channelId and to are required")
@@ -267,6 +268,10 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 	}
 	if ch.ChannelType == omni.ChannelLiveChat {
 		return it, ch, id, how, fieldProblem("channelId", "is a LiveChat channel: the visitor writes first")
+	}
+	if _, pattern := omni.AddressPattern(ch.ChannelType, ch.Address); pattern {
+		return it, ch, id, how, fieldProblem("channelId", "stands for many channels, and which is the contact's is known only when they have written: "+
+			"answer in their conversation")
 	}
 	org, err := p.organisation(ctx, a.Tenant)
 	if err != nil {

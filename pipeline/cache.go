@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -101,6 +102,7 @@ type caches struct {
 	users     cache[omni.User]                  // by id
 	orgs      cache[omni.Organisation]          // by id
 	reroutes  cache[[]omni.RerouteMapping]      // by carrier account
+	patterns  cache[[]omni.DigitalChannel]      // those whose address is a pattern, by organisation
 }
 
 func (c *caches) init(now func() time.Time) {
@@ -112,6 +114,7 @@ func (c *caches) init(now func() time.Time) {
 	initCache(&c.users, now)
 	initCache(&c.orgs, now)
 	initCache(&c.reroutes, now)
+	initCache(&c.patterns, now)
 }
 
 func initCache[V any](c *cache[V], now func() time.Time) { c.now, c.m = now, map[string]cached[V]{} }
@@ -126,6 +129,7 @@ func (p *Pipeline) Forget(kind, id string) {
 	case "channel":
 		p.caches.channels.forget(id)
 		p.caches.addresses.forgetAll()
+		p.caches.patterns.forgetAll()
 	case "group":
 		p.caches.groups.forgetAll()
 	case "user":
@@ -147,7 +151,11 @@ func (p *Pipeline) channel(ctx context.Context, t omni.Tenant, id string) (omni.
 
 func (p *Pipeline) channelByAddress(ctx context.Context, t omni.Tenant, accountID string, family omni.ChannelType, address string) (omni.DigitalChannel, error) {
 	return p.caches.addresses.get(accountID+"|"+string(family)+"|"+address, func() (omni.DigitalChannel, error) {
-		return p.store.ChannelByAddress(ctx, t, accountID, family, address)
+		ch, err := p.store.ChannelByAddress(ctx, t, accountID, family, address)
+		if errors.Is(err, omni.ErrNotFound) && family == omni.ChannelPubNub {
+			return p.channelByPattern(ctx, t, accountID, family, address)
+		}
+		return ch, err
 	})
 }
 

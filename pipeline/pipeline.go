@@ -105,6 +105,8 @@ type Pipeline struct {
 
 	breakersMu sync.Mutex
 	breakers   map[string]*breaker
+
+	catchUps catchUps
 }
 
 // New makes a pipeline.
@@ -144,6 +146,7 @@ func New(st store.Store, reg *carriers.Registry, keys *seal.Keyring, pub Publish
 		fetching: make(chan struct{}, 16), breakers: map[string]*breaker{},
 	}
 	p.caches.init(o.Now)
+	p.catchUps.init()
 	if err := p.kept.init(o.KeepIn, keys); err != nil {
 		p.log.Warn("start without kept accounts", "err", err)
 	}
@@ -181,6 +184,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		}
 	}
 	g.Go(func() error { return p.sweep(ctx) })
+	g.Go(func() error { return p.keepCaughtUp(ctx) })
 	g.Go(func() error { return p.keepChanges(ctx) })
 	g.Go(func() error { return p.wakeSnoozed(ctx) })
 	g.Go(func() error { return p.drainSpool(ctx) })

@@ -29,7 +29,11 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 		return nil
 	}
 	s.DigitalChannelID = ch.ID
-	defer p.order.lock(r.AccountID, e.Contact())()
+	contact, err := p.statusContact(ctx, r.Tenant, ch, e)
+	if err != nil {
+		return err
+	}
+	defer p.order.lock(r.AccountID, contact)()
 	m, applied, err := p.store.ApplyStatus(ctx, r.Tenant, s)
 	if errors.Is(err, omni.ErrNotFound) {
 		return nil // kept by the store until the send has stored the carrier's id
@@ -66,8 +70,8 @@ func (p *Pipeline) statusChannel(ctx context.Context, r *store.InboxRecord, e om
 			return omni.DigitalChannel{}, false, err
 		}
 	}
-	if e.From != "" {
-		ch, err := p.channelByAddress(ctx, t, r.AccountID, e.ChannelType.Family(), e.From)
+	if ours := oursOf(e); ours != "" {
+		ch, err := p.channelByAddress(ctx, t, r.AccountID, e.ChannelType.Family(), ours)
 		if errors.Is(err, omni.ErrNotFound) {
 			return ch, false, nil
 		}

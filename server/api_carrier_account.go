@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -127,6 +128,12 @@ type setAsideInput struct {
 	PageInput
 }
 
+type catchUpInput struct {
+	RecordInput
+
+	Body *struct{} `required:"false"`
+}
+
 type replayInput struct {
 	RecordID string    `path:"recordId" maxLength:"100"`
 	Body     *struct{} `required:"false"`
@@ -223,6 +230,19 @@ func (s *Server) apiCarrierAccounts() {
 		}
 		b := CheckBody{OK: !slices.ContainsFunc(all, func(c carriers.Check) bool { return !c.OK }), Checks: all}
 		return &plain[CheckBody]{Body: b}, s.audit(ctx, p, "carrier-account.check", a.ID, nil)
+	})
+	register(s, endpoint{
+		id: "carrier-account-catch-up", method: http.MethodPost, path: "/api/v1/carrier-accounts/{id}/catch-up", tag: "carrier-accounts",
+		status: http.StatusAccepted, summary: "Ask the carrier for what came in while its webhooks did not arrive, for the open conversations, in the background",
+		scope: map[string]string{"id": "carrier-account"},
+	}, func(ctx context.Context, p auth.Principal, in *catchUpInput) (*noOutput, error) {
+		if _, err := s.carrierAccount(ctx, p, in.ID); err != nil {
+			return nil, err
+		}
+		if err := s.d.Pipeline.CatchUp(ctx, p.Tenant, in.ID); err != nil {
+			return nil, err
+		}
+		return nil, s.audit(ctx, p, "carrier-account.catch-up", in.ID, nil)
 	})
 	register(s, endpoint{
 		id: "set-aside-list", method: http.MethodGet, path: "/api/v1/carrier-accounts/{id}/set-aside", tag: "carrier-accounts",
@@ -331,6 +351,7 @@ func (s *Server) updateCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, preconditionFailed("carrier account")
 	}
 	set(&a.Name, in.Body.Name)
+	wasDisabled := a.Disabled
 	set(&a.Disabled, in.Body.Disabled)
 	keep := 24 * time.Hour
 	if in.Body.KeepPreviousSeconds != nil {
@@ -343,6 +364,11 @@ func (s *Server) updateCarrierAccount(ctx context.Context, p auth.Principal, in 
 		return nil, staleAs("carrier account", err)
 	}
 	s.changed(ctx, p.Tenant, "carrier-account", a.ID)
+	if wasDisabled && !a.Disabled {
+		if err := s.d.Pipeline.CatchUp(ctx, p.Tenant, a.ID); err != nil && !errors.Is(err, omni.ErrUnsupported) {
+			s.log.WarnContext(ctx, "catch up", "account_id", a.ID, "err", err)
+		}
+	}
 	out := s.carrierAccountRecord(a)
 	for _, name := range slices.Sorted(maps.Keys(in.Body.Credentials)) {
 		if err := s.audit(ctx, p, "carrier-account.credential", a.ID, map[string]string{"name": name}); err != nil {

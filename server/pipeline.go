@@ -27,6 +27,7 @@ type Pipeline interface {
 	Share(ctx context.Context, a *pipeline.Account, r carriers.WebhookRequest) (own []byte, elsewhere []reroute.Destination, err error)
 	Attempts(mappingID string) []reroute.HTTPResponse
 	Kick()
+	CatchUp(ctx context.Context, t omni.Tenant, accountID string) error
 
 	VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error)
 	Topics(ctx context.Context, a Actor) ([]string, error)

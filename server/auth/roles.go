@@ -32,7 +32,7 @@ var Roles = map[string][]omni.Role{
 	"user-list": staff, "user-create": admins, "user-get": admins, "user-update": admins,
 	"group-list": staff, "group-create": admins, "group-get": staff, "group-update": admins,
 	"folder-list": staff, "folder-create": admins, "folder-update": admins,
-	"carrier-list":         admins,
+	"carrier-list": admins, "carrier-account-catch-up": admins,
 	"carrier-account-list": admins, "carrier-account-create": admins, "carrier-account-get": admins, "carrier-account-update": admins,
 	"carrier-account-health": admins, "carrier-account-check": admins,
 	"reroute-mapping-list": admins, "reroute-mapping-create": admins, "reroute-mapping-update": admins, "reroute-mapping-delete": admins,
