@@ -32,6 +32,7 @@ type fixtureCarrier struct {
 	settings map[string]string // that all fixtures are made for
 	secrets  map[string]string // keys of fixtures that are called otherwise here; "" means nothing
 	signsURL bool              // the account's public id is the last part of the fixture's path; else any will do
+	api      string            // scheme and host of the carrier's API, where addresses of files in events are made from it
 }
 
 var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
@@ -40,7 +41,7 @@ var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
 		signsURL: true,
 	},
 	omni.CarrierWhatsApp: {settings: map[string]string{"wabaId": "", "phoneNumberIds": "+254700100200=310000000000017"}}, // theirs are of several accounts
-	omni.CarrierPubNub:   {secrets: map[string]string{"previousToken": "previousWebhookToken"}},
+	omni.CarrierPubNub:   {secrets: map[string]string{"previousToken": "previousWebhookToken"}, api: "https://ps.pndsn.com"},
 }
 
 // fixtureGroup are the fixtures that one system can play: what they are signed for does not contradict.
@@ -127,6 +128,7 @@ type fixtureStage struct {
 	carrier  fixtureCarrier
 	played   app.Played
 	inbox    *inbox
+	api      string              // scheme and host of what answers for the carrier's API
 	accounts map[string]*Account // by public id
 	channels map[string]bool
 }
@@ -164,6 +166,7 @@ func newFixtureStage(t *testing.T, p app.Played, c fixtureCarrier, g *fixtureGro
 	if g.fixtures[0].Secret["now"] != "" {
 		o.At = g.fixtures[0].Time()
 	}
+	s.api = nobody.URL
 	s.Desk = NewTeam(t, Start(t, o))
 	for _, f := range g.fixtures {
 		s.prepare(t, f)
@@ -290,7 +293,15 @@ func (s *fixtureStage) play(t *testing.T, f carriertest.Fixture) {
 	if !f.Authentic() {
 		require.Empty(t, body.String(), "%s: a refusal says nothing", f.Name)
 	}
-	require.NoError(t, f.CheckEvents(inOrder(f, s.inbox.take())))
+	events := s.inbox.take()
+	for _, e := range events {
+		for i := range e.Media {
+			if rest, ok := strings.CutPrefix(e.Media[i].External.URL, s.api); ok {
+				e.Media[i].External.URL = s.carrier.api + rest
+			}
+		}
+	}
+	require.NoError(t, f.CheckEvents(inOrder(f, events)))
 }
 
 // inOrder puts events as a fixture has them: the inbox keeps the order within a conversation, not among them.
