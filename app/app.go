@@ -73,6 +73,7 @@ type App struct {
 	hub       *hub.Hub
 	test      *testcarrier.Provider
 	simulator *simulator // nil unless it is a demo
+	doubles   *doubles   // nil unless it is a demo
 	pipeline  *pipeline.Pipeline
 	server    *server.Server
 	reg       *carriers.Registry
@@ -144,6 +145,11 @@ func New(ctx context.Context, cfg Config, o Options) (_ *App, err error) {
 	if a.uploads, err = folder.Open(filepath.Join(cfg.DataDir, mediaName, uploadsName)); err != nil {
 		return nil, fmt.Errorf("folder of uploads: %w", err)
 	}
+	if cfg.Demo {
+		if err := a.openDoubles(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.assemble(); err != nil { //nolint:contextcheck // what it makes outlives ctx; requests bring their own
 		return nil, err
 	}
@@ -178,6 +184,9 @@ func (a *App) assemble() error {
 	bases, err := a.cfg.carrierAPIBase()
 	if err != nil {
 		return err
+	}
+	if a.doubles != nil {
+		a.doubles.bases(bases)
 	}
 	metrics := server.NewMetrics()
 	po := a.o.Pipeline
@@ -342,7 +351,11 @@ func (a *App) startDemo(ctx context.Context) (Demo, error) {
 	if err := a.opened.wait(ctx); err != nil {
 		return Demo{}, err
 	}
-	return ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now())
+	d, err := ensureDemo(ctx, a.store, a.keys, a.reg, a.cfg.PublicURL, a.o.Now())
+	if err != nil {
+		return d, err
+	}
+	return d, a.doubles.connect(ctx, d.OrganisationID)
 }
 
 // greet tells people which pages there are.
@@ -399,6 +412,9 @@ func (a *App) Stop(ctx context.Context) error {
 func (a *App) close() {
 	if a.simulator != nil {
 		_ = a.simulator.Close()
+	}
+	if a.doubles != nil {
+		_ = a.doubles.Close()
 	}
 	if a.test != nil {
 		a.test.Close()

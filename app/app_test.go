@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,8 @@ import (
 	"go.uber.org/goleak"
 
 	"omniservice/omni"
+	"omniservice/omni/wire"
+	"omniservice/server"
 	"omniservice/store"
 )
 
@@ -69,6 +73,66 @@ func TestDemoIsThereAndIsMadeOnce(t *testing.T) {
 	l, err := a.Store().AllOrganisations(t.Context(), store.Page{})
 	require.NoError(t, err)
 	require.Len(t, l.Items, 1)
+}
+
+// Every carrier can be tried in a demo: it is played on loopback.
+func TestDemoPlaysEveryCarrier(t *testing.T) {
+	cfg := good(t)
+	cfg.Demo = true
+	a, out := start(t, cfg)
+	config, err := a.simulator.Config(t.Context())
+	require.NoError(t, err)
+	token := regexp.MustCompile(`/login#token=(\S+)`).FindStringSubmatch(out.String())[1]
+	var session struct{ AccessToken string }
+	rest(t, a, http.MethodPost, "/api/v1/auth/login", "", `{"loginToken":"`+token+`"}`, &session)
+	played := map[omni.CarrierName]bool{}
+	for _, ch := range config.Channels {
+		if ch.Carrier == omni.CarrierTest {
+			continue
+		}
+		played[ch.Carrier] = true
+		d, err := a.doubles.find(ch.Carrier)
+		require.NoError(t, err)
+		from := d.Player().Customer(ch.ChannelType)
+		name := string(ch.Carrier) + " " + string(ch.ChannelType)
+		require.NoError(t, a.simulator.Inbound(t.Context(), server.SimulatedMessage{
+			Carrier: ch.Carrier, ChannelType: ch.ChannelType, From: from, Text: "hello by " + name, Duplicates: 1,
+		}), name)
+		require.NoError(t, a.simulator.Behave(t.Context(), server.SimulatedBehaviour{Carrier: ch.Carrier, Statuses: []omni.Status{omni.StatusSent, omni.StatusDelivered}}))
+
+		var talk wire.Interaction
+		require.Eventually(t, func() bool {
+			var talks struct{ Items []wire.Interaction }
+			rest(t, a, http.MethodGet, "/api/v1/interactions?view=all&state=open", session.AccessToken, "", &talks)
+			for _, i := range talks.Items {
+				if i.LastPreview == "hello by "+name {
+					talk = i
+				}
+			}
+			return talk.ID != ""
+		}, 20*time.Second, 10*time.Millisecond, name)
+		call(t, a, http.MethodPost, "/api/v1/interactions/"+talk.ID+"/messages", session.AccessToken, `{"clientId":"`+omni.NewID()+`","payload":{"text":"an answer"}}`, http.StatusCreated, nil)
+		require.Eventually(t, func() bool {
+			got, err := a.simulator.Outbox(t.Context(), ch.Carrier, from)
+			require.NoError(t, err)
+			return slices.ContainsFunc(got, func(o server.SimulatedDelivery) bool { return o.Channel == ch.ChannelType && o.Text == "an answer" })
+		}, 20*time.Second, 10*time.Millisecond, name)
+	}
+	require.Len(t, played, len(PlayedProviders()))
+	require.Error(t, a.simulator.Inbound(t.Context(), server.SimulatedMessage{Carrier: "Pigeon", ChannelType: omni.ChannelSMS, From: "+1", Text: "x"}))
+
+	require.NoError(t, a.doubles.connect(t.Context(), mustOrg(t, a)), "again, as at the next start")
+	l, err := a.Store().CarrierAccounts(t.Context(), omni.Org(mustOrg(t, a)), store.Page{Limit: store.MaxPage})
+	require.NoError(t, err)
+	require.Len(t, l.Items, 1+len(PlayedProviders()))
+}
+
+func mustOrg(t *testing.T, a *App) string {
+	t.Helper()
+	l, err := a.Store().AllOrganisations(t.Context(), store.Page{})
+	require.NoError(t, err)
+	require.Len(t, l.Items, 1)
+	return l.Items[0].ID
 }
 
 func TestProductionHasNoDemo(t *testing.T) {

@@ -1,12 +1,20 @@
 package app
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"omniservice/carriers"
+	"omniservice/carriers/bandwidth"
+	"omniservice/carriers/inteliquent"
+	"omniservice/carriers/messagebird"
+	"omniservice/carriers/pubnub"
 	"omniservice/carriers/simulate"
 	"omniservice/carriers/twilio"
 	"omniservice/carriers/whatsapp"
@@ -22,8 +30,12 @@ type Played struct {
 // PlayedProviders lists all of them, in the order of omni.CarrierNames. The Test carrier is none: it plays itself.
 func PlayedProviders() []Played {
 	return []Played{
+		{messagebird.New(), messagebird.Player{}},
 		{whatsapp.New(), whatsapp.Player{}},
 		{twilio.New(), twilio.Player{}},
+		{bandwidth.New(), bandwidth.Player{}},
+		{inteliquent.New(), inteliquent.Player{}},
+		{pubnub.New(), pubnub.NewPlayer()},
 	}
 }
 
@@ -79,4 +91,47 @@ func (p Played) Account(getenv func(string) string) (a carriers.Account, given m
 		return a, nil, fmt.Errorf("account at %s: %w", p.Provider.Name(), err)
 	}
 	return a, given, nil
+}
+
+// Deliver brings what a customer did so many times: once, and again as a provider does that heard no answer, with a
+// signature of its own each time.
+func (p Played) Deliver(ctx context.Context, d *simulate.Double, in simulate.Inbound, times int) error {
+	for n := range times {
+		r, err := d.Webhook(in)
+		if err != nil {
+			return err
+		}
+		if n == 0 && times > 1 && in.ID == "" {
+			if in.ID, err = p.messageID(d.Account(), r); err != nil {
+				return err
+			}
+		}
+		if err := d.Post(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// messageID reads the id that a Player gave a message.
+func (p Played) messageID(a carriers.Account, r *http.Request) (string, error) {
+	c, err := p.Provider.Open(a, carriers.Options{})
+	if err != nil {
+		return "", fmt.Errorf("account at %s: %w", p.Provider.Name(), err)
+	}
+	w := carriers.WebhookRequest{Method: r.Method, URL: r.URL.String(), Header: r.Header, Now: time.Now()}
+	if r.GetBody != nil {
+		body, err := r.GetBody()
+		if err != nil {
+			return "", fmt.Errorf("read webhook: %w", err)
+		}
+		if w.Body, err = io.ReadAll(body); err != nil {
+			return "", fmt.Errorf("read webhook: %w", err)
+		}
+	}
+	parsed, err := c.Parse(w)
+	if err != nil || len(parsed.Events) == 0 {
+		return "", fmt.Errorf("read webhook of %s: %w", p.Provider.Name(), err)
+	}
+	return parsed.Events[0].CarrierMessageID, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"omniservice/carriers/carriertest"
 	"omniservice/omni"
 )
 
@@ -33,6 +34,16 @@ func TestEveryProviderCanBePlayed(t *testing.T) {
 	require.Equal(t, registered, played)
 	_, err = PlayedProvider("pigeon")
 	require.ErrorIs(t, err, omni.ErrNotFound)
+}
+
+func TestPlayersKeepToTheirCarriers(t *testing.T) {
+	t.Parallel()
+	for _, p := range PlayedProviders() {
+		t.Run(string(p.Provider.Name()), func(t *testing.T) {
+			t.Parallel()
+			carriertest.RunPlayer(t, p.Provider, p.Player)
+		})
+	}
 }
 
 func TestAccountOfTheEnvironment(t *testing.T) {

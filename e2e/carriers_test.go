@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"image"
@@ -18,16 +19,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"omniservice/app"
+	"omniservice/carriers"
 	"omniservice/carriers/simulate"
 	. "omniservice/e2e" //nolint:revive // the scenarios read better without e2e. before each word
 	"omniservice/omni"
 	"omniservice/omni/wire"
 )
 
-// optedOut are the codes with which a carrier refuses a message to somebody who does not want any.
-var optedOut = map[omni.CarrierName]string{
-	omni.CarrierTwilio: "21610",
+// optedOut is how a carrier refuses a message to somebody who does not want any: at once, or later by a status.
+var optedOut = map[omni.CarrierName]simulate.Fault{
+	omni.CarrierTwilio:      {Kind: simulate.Refuse, Code: "21610"},
+	omni.CarrierWhatsApp:    {Kind: simulate.Refuse, Code: "131050"},
+	omni.CarrierBandwidth:   {Kind: simulate.Fail, Code: "4775", Reported: omni.StatusUndeliverable},
+	omni.CarrierMessageBird: {Kind: simulate.Fail, Code: "103", Reported: omni.StatusUndeliverable},
 }
+
+// again are the carriers that want a message to be published again after an error: whoever reads it drops what has the
+// same id of ours.
+var again = map[omni.CarrierName]bool{omni.CarrierPubNub: true}
 
 // shown is what a run has shown of one carrier.
 type shown struct {
@@ -77,12 +86,30 @@ func playCarrier(t *testing.T, p app.Played, results *table) {
 	ana := s.Ana.Connect(t)
 	for i, family := range s.Families {
 		a := &act{Stage: s, ana: ana, family: family, first: 1000 * i, results: results}
-		for _, scene := range []func(*testing.T){a.story, a.files, a.more, a.reported, a.r16, a.r17, a.r18, a.r21, a.r22} {
+		for _, scene := range []func(*testing.T){a.story, a.files, a.sends, a.more, a.reported, a.r16, a.r17, a.r18, a.r21, a.r22} {
 			scene(t)
 		}
 	}
 	require.Empty(t, ana.Gaps())
 	require.Zero(t, ana.Repeated())
+}
+
+// names reports whether a report names our id of the message: without it, one about a message whose answer was lost
+// cannot be told to be about it.
+func (a *act) names(t *testing.T, sent simulate.Sent) bool {
+	t.Helper()
+	to := cmp.Or(sent.Callback, a.Account.WebhookURL)
+	r, err := a.player().Report(a.Double.Account(), to, sent, simulate.Report{Status: omni.StatusDelivered}, time.Now())
+	if errors.Is(err, omni.ErrInvalid) {
+		return false
+	}
+	require.NoError(t, err)
+	body, err := io.ReadAll(r.Body)
+	require.NoError(t, err)
+	p, err := a.Carrier.Parse(carriers.WebhookRequest{Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Now: time.Now()})
+	require.NoError(t, err)
+	require.Len(t, p.Events, 1)
+	return p.Events[0].ClientReference == sent.Reference
 }
 
 // act is one carrier's channel under test. Each of its scenes has customers of its own.
@@ -206,6 +233,40 @@ func (a *act) files(t *testing.T) {
 	require.Equal(t, http.StatusOK, res.StatusCode, "%s", body)
 	require.Equal(t, picture.Bytes(), body)
 	a.show("inbound file", "fetched from the carrier, served to the agent, %d bytes", len(body))
+}
+
+// sends: a picture that an agent attaches goes to the carrier, which gets it itself or is given it.
+func (a *act) sends(t *testing.T) {
+	if len(a.able().MediaTypes) == 0 {
+		a.show("outbound file", "none at this carrier")
+		return
+	}
+	a.behave(t, simulate.Behaviour{Reports: simulate.AllRead()})
+	in := a.conversation(t, a.text("what does it look like?"))
+	before := len(a.Double.Attempts())
+	var out wire.Message
+	a.ana.Must(t, wire.CmdMessageSend, wire.SendMessage{
+		InteractionID: in.InteractionID, ClientID: NewClientID(),
+		Payload: wire.SendPayload{Files: []string{a.Upload(t, a.Ana.Token, "photo.png", PNG)}},
+	}, &out)
+	a.ana.ExpectStatus(t, out.ID, a.last())
+	got := a.Double.Attempts()[before:]
+	require.Len(t, got, 1)
+	require.Equal(t, out.ID, got[0].Reference)
+	require.Equal(t, 1, len(got[0].FileURLs)+len(got[0].FileIDs))
+	for _, address := range got[0].FileURLs {
+		status, header, body := fetch(t, a.System, address)
+		require.Equal(t, http.StatusOK, status, body)
+		require.Equal(t, "image/png", header.Get("Content-Type"))
+		require.Equal(t, PNG, body)
+		a.show("outbound file", "the carrier fetched it by its link, %d bytes; %s", len(body), a.last())
+	}
+	for _, id := range got[0].FileIDs {
+		f, ok := a.Double.File(id)
+		require.True(t, ok)
+		require.Equal(t, PNG, string(f.Body))
+		a.show("outbound file", "uploaded to the carrier, %d bytes; %s", len(f.Body), a.last())
+	}
 }
 
 // more: answers to a message, and reactions, where the carrier has them.
@@ -381,20 +442,28 @@ func (a *act) r17(t *testing.T) {
 
 // r18: three in ten are taken, and the gateway is told that they were not, or nothing.
 func (a *act) r18(t *testing.T) {
+	faults := []simulate.Fault{{Kind: simulate.TakenError, Share: 0.15}, {Kind: simulate.TakenReset, Share: 0.15}}
+	if again[a.Carrier.Name()] {
+		faults = []simulate.Fault{{Kind: simulate.TakenReset, Share: 0.3}}
+	}
 	a.behave(t, simulate.Behaviour{
-		Faults:  []simulate.Fault{{Kind: simulate.TakenError, Share: 0.15}, {Kind: simulate.TakenReset, Share: 0.15}},
+		Faults:  faults,
 		Reports: simulate.AllRead(), Delay: 5 * time.Millisecond,
 	})
 	all := a.flood(t, "R18")
 	none, twice, _ := a.sent(all)
-	faulty := map[string]bool{}
+	faulty, named := map[string]bool{}, false
 	for _, x := range a.Double.Attempts() {
 		if _, ok := all[x.Text]; ok && x.Fault.Kind != "" {
 			faulty[x.Text] = true
+			named = a.names(t, x.Sent)
 		}
 	}
 	counts := a.statuses(t, all, func(text string, s omni.Status) bool {
-		return s == a.last() || faulty[text] && !a.able().DeliveryStatus && s == omni.StatusUnknown
+		if faulty[text] && !named {
+			return s == omni.StatusUnknown
+		}
+		return s == a.last()
 	})
 	require.Zero(t, none)
 	require.Zero(t, twice)
@@ -405,20 +474,24 @@ func (a *act) r18(t *testing.T) {
 // r21: what the carrier refuses is not tried again, and says why.
 func (a *act) r21(t *testing.T) {
 	in := a.conversation(t, a.text("R21"))
-	code := optedOut[a.Carrier.Name()]
-	a.behave(t, simulate.Behaviour{Faults: []simulate.Fault{{Kind: simulate.Refuse, Share: 1, Code: code}}})
+	fault, ok := optedOut[a.Carrier.Name()]
+	if !ok {
+		fault.Kind = simulate.Refuse
+	}
+	fault.Share = 1
+	a.behave(t, simulate.Behaviour{Faults: []simulate.Fault{fault}})
 	text := a.text("R21, refused")
 	m := a.Alpha.Send(t, in.InteractionID, text)
-	s := a.ana.ExpectStatus(t, m.ID, omni.StatusFailed)
+	s := a.ana.ExpectStatus(t, m.ID, cmp.Or(fault.Reported, omni.StatusFailed))
 	require.NotEmpty(t, s.ErrorText)
 	a.Drained(t)
 	require.Len(t, a.tries()[text], 1)
-	if code == "" {
+	if !ok {
 		a.show("R21 refused", "tried once, %q on the socket", s.ErrorText)
 		return
 	}
 	require.Equal(t, omni.ReasonOptedOut, s.Reason)
-	require.Equal(t, code, s.ErrorCode)
+	require.Equal(t, fault.Code, s.ErrorCode)
 	a.ana.Expect(t, wire.ConsentChanged, nil)
 	again := a.Alpha.Call(t, http.MethodPost, "/api/v1/interactions/"+in.InteractionID+"/messages",
 		map[string]any{"clientId": NewClientID(), "payload": map[string]any{"text": "again"}})
@@ -446,6 +519,7 @@ func (a *act) r22(t *testing.T) {
 		s := Read[wire.StatusChange](t, f)
 		if ids[s.MessageID] && s.Status.Rank() < rank[s.MessageID] {
 			backward++
+			t.Logf("backward to %s at %d: %+v", s.Status, f.Offset, s)
 		}
 		rank[s.MessageID] = s.Status.Rank()
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path"
 	"slices"
@@ -31,6 +32,7 @@ type fixtureCarrier struct {
 	settings map[string]string // that all fixtures are made for
 	secrets  map[string]string // keys of fixtures that are called otherwise here; "" means nothing
 	signsURL bool              // the account's public id is the last part of the fixture's path; else any will do
+	api      string            // scheme and host of the carrier's API, where addresses of files in events are made from it
 }
 
 var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
@@ -39,7 +41,7 @@ var fixtureCarriers = map[omni.CarrierName]fixtureCarrier{
 		signsURL: true,
 	},
 	omni.CarrierWhatsApp: {settings: map[string]string{"wabaId": "", "phoneNumberIds": "+254700100200=310000000000017"}}, // theirs are of several accounts
-	omni.CarrierPubNub:   {secrets: map[string]string{"previousToken": "previousWebhookToken"}},
+	omni.CarrierPubNub:   {secrets: map[string]string{"previousToken": "previousWebhookToken"}, api: "https://ps.pndsn.com"},
 }
 
 // fixtureGroup are the fixtures that one system can play: what they are signed for does not contradict.
@@ -126,6 +128,7 @@ type fixtureStage struct {
 	carrier  fixtureCarrier
 	played   app.Played
 	inbox    *inbox
+	api      string              // scheme and host of what answers for the carrier's API
 	accounts map[string]*Account // by public id
 	channels map[string]bool
 }
@@ -143,7 +146,7 @@ func TestFixturesOverHTTP(t *testing.T) {
 				for _, f := range g.fixtures {
 					s.play(t, f)
 				}
-				s.Advance(2 * time.Minute) // reactions wait so long for messages that nobody has
+				s.Advance(2 * time.Minute) // what reacts to messages that are not there does not wait for them any longer
 				s.Drained(t)
 				s.settled(t)
 			}
@@ -154,13 +157,16 @@ func TestFixturesOverHTTP(t *testing.T) {
 func newFixtureStage(t *testing.T, p app.Played, c fixtureCarrier, g *fixtureGroup) *fixtureStage {
 	t.Helper()
 	s := &fixtureStage{carrier: c, played: p, inbox: &inbox{}, accounts: map[string]*Account{}, channels: map[string]bool{}}
-	o := Options{PublicURL: g.origin, Around: func(st store.Store) store.Store {
+	nobody := httptest.NewServer(http.NotFoundHandler()) // the carrier's API: nothing leaves this machine
+	t.Cleanup(nobody.Close)
+	o := Options{PublicURL: g.origin, Doubles: map[omni.CarrierName]string{p.Provider.Name(): nobody.URL}, Around: func(st store.Store) store.Store {
 		s.inbox.Store = st
 		return s.inbox
 	}}
 	if g.fixtures[0].Secret["now"] != "" {
 		o.At = g.fixtures[0].Time()
 	}
+	s.api = nobody.URL
 	s.Desk = NewTeam(t, Start(t, o))
 	for _, f := range g.fixtures {
 		s.prepare(t, f)
@@ -287,7 +293,15 @@ func (s *fixtureStage) play(t *testing.T, f carriertest.Fixture) {
 	if !f.Authentic() {
 		require.Empty(t, body.String(), "%s: a refusal says nothing", f.Name)
 	}
-	require.NoError(t, f.CheckEvents(inOrder(f, s.inbox.take())))
+	events := s.inbox.take()
+	for _, e := range events {
+		for i := range e.Media {
+			if rest, ok := strings.CutPrefix(e.Media[i].External.URL, s.api); ok {
+				e.Media[i].External.URL = s.carrier.api + rest
+			}
+		}
+	}
+	require.NoError(t, f.CheckEvents(inOrder(f, events)))
 }
 
 // inOrder puts events as a fixture has them: the inbox keeps the order within a conversation, not among them.

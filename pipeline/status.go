@@ -33,7 +33,8 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 	if err != nil {
 		return err
 	}
-	defer p.order.lock(r.AccountID, contact)()
+	unlock := p.order.lock(r.AccountID, contact)
+	defer func() { unlock() }()
 	m, applied, err := p.store.ApplyStatus(ctx, r.Tenant, s)
 	if errors.Is(err, omni.ErrNotFound) {
 		return nil // kept by the store until the send has stored the carrier's id
@@ -43,10 +44,21 @@ func (p *Pipeline) status(ctx context.Context, r *store.InboxRecord, e omni.Carr
 		p.doubt(key, "", err)
 		return fmt.Errorf("apply status: %w", err)
 	}
-	if _, unsure := p.unsure.take(key); unsure || applied {
-		return p.statusApplied(ctx, ch, m)
+	_, unsure := p.unsure.take(key)
+	if !unsure && !applied {
+		return nil
 	}
-	return nil
+	if m.To.Address != contact {
+		// The message got its id while this status was on its way here, and the send may not have told of itself yet. What is
+		// told after it is how things stand then.
+		unlock()
+		unlock = p.order.lock(r.AccountID, m.To.Address)
+		if m, err = p.store.Message(ctx, r.Tenant, m.ID); err != nil {
+			p.untold()
+			return fmt.Errorf("message of a status: %w", err)
+		}
+	}
+	return p.statusApplied(ctx, ch, m)
 }
 
 // statusChannel finds the channel that the message of a status went out by: by our own message id if the carrier gave

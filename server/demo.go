@@ -13,15 +13,16 @@ import (
 	"omniservice/omni"
 )
 
-// Simulator plays customers on the Test carrier: in demo mode the program connects one.
+// Simulator plays customers of the Test carrier and of those that are played: in demo mode the program connects one. An
+// empty carrier is the Test carrier.
 type Simulator interface {
 	// Config tells the demo pages what there is.
 	Config(ctx context.Context) (DemoConfig, error)
 	// Inbound lets somebody write.
 	Inbound(ctx context.Context, m SimulatedMessage) error
-	// Outbox lists what the Test carrier delivered to an address, oldest first.
-	Outbox(ctx context.Context, address string) ([]SimulatedDelivery, error)
-	// Behave changes how the Test carrier treats what is sent from now on.
+	// Outbox lists what a carrier delivered to an address, oldest first.
+	Outbox(ctx context.Context, carrier omni.CarrierName, address string) ([]SimulatedDelivery, error)
+	// Behave changes how a carrier treats what is sent from now on.
 	Behave(ctx context.Context, b SimulatedBehaviour) error
 }
 
@@ -33,6 +34,7 @@ type DemoConfig struct {
 
 // DemoChannel is a channel that the simulator can write to.
 type DemoChannel struct {
+	Carrier     omni.CarrierName `json:"carrier"`
 	ChannelType omni.ChannelType `json:"channelType"`
 	Name        string           `json:"name"`
 	Address     string           `json:"address"`
@@ -40,7 +42,8 @@ type DemoChannel struct {
 
 // SimulatedMessage is what a simulated customer writes.
 type SimulatedMessage struct {
-	ChannelType omni.ChannelType `json:"channelType"` // SMS, MMS or WhatsApp
+	Carrier     omni.CarrierName `json:"carrier,omitempty"` // empty: Test
+	ChannelType omni.ChannelType `json:"channelType"`       // SMS, MMS, WhatsApp or PubNub
 	From        string           `json:"from"`
 	Name        string           `json:"name,omitempty"`
 	Text        string           `json:"text"`
@@ -63,14 +66,15 @@ type SimulatedDelivery struct {
 	At        omni.Millis      `json:"at"`
 }
 
-// SimulatedBehaviour is how the Test carrier treats what is sent.
+// SimulatedBehaviour is how a carrier treats what is sent.
 type SimulatedBehaviour struct {
-	DelayMs    int64         `json:"delayMs,omitempty"`
-	FailCode   string        `json:"failCode,omitempty"`
-	FailRate   float64       `json:"failRate,omitempty"` // 0 to 1
-	Statuses   []omni.Status `json:"statuses,omitempty"` // in the order in which they are reported
-	Shuffle    bool          `json:"shuffle,omitempty"`
-	Duplicates int           `json:"duplicates,omitempty"`
+	Carrier    omni.CarrierName `json:"carrier,omitempty"` // empty: Test
+	DelayMs    int64            `json:"delayMs,omitempty"`
+	FailCode   string           `json:"failCode,omitempty"`
+	FailRate   float64          `json:"failRate,omitempty"` // 0 to 1
+	Statuses   []omni.Status    `json:"statuses,omitempty"` // in the order in which they are reported
+	Shuffle    bool             `json:"shuffle,omitempty"`
+	Duplicates int              `json:"duplicates,omitempty"`
 }
 
 const maxDemoBody = 128 << 10
@@ -88,15 +92,15 @@ func (s *Server) buildDemo(g *gin.RouterGroup) {
 	api.GET("/config", func(c *gin.Context) { reply(s, c, s.d.Simulator.Config) })
 	api.GET("/outbox", func(c *gin.Context) {
 		reply(s, c, func(ctx context.Context) (gin.H, error) {
-			items, err := s.d.Simulator.Outbox(ctx, c.Query("from"))
+			items, err := s.d.Simulator.Outbox(ctx, omni.CarrierName(c.Query("carrier")), c.Query("from"))
 			return gin.H{"items": append([]SimulatedDelivery{}, items...)}, err
 		})
 	})
 	api.POST("/inbound", func(c *gin.Context) {
 		accept(s, c, func(ctx context.Context, m SimulatedMessage) error {
 			switch {
-			case m.ChannelType != omni.ChannelSMS && m.ChannelType != omni.ChannelMMS && m.ChannelType != omni.ChannelWhatsApp:
-				return invalidField("channelType", "must be SMS, MMS or WhatsApp")
+			case m.ChannelType == omni.ChannelLiveChat || !m.ChannelType.Valid():
+				return invalidField("channelType", "must be SMS, MMS, WhatsApp or PubNub")
 			case m.From == "" || len(m.From) > 40:
 				return invalidField("from", "must be a number")
 			case m.Text == "" && m.MediaURL == "":

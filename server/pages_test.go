@@ -190,7 +190,7 @@ func (s *simulator) Inbound(_ context.Context, m server.SimulatedMessage) error 
 	return s.fails
 }
 
-func (s *simulator) Outbox(_ context.Context, address string) ([]server.SimulatedDelivery, error) {
+func (s *simulator) Outbox(_ context.Context, _ omni.CarrierName, address string) ([]server.SimulatedDelivery, error) {
 	if address == "" {
 		return nil, nil
 	}

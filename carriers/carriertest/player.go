@@ -186,6 +186,10 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 	from, to := s.player.Customer(family), s.player.Address(family)
 	o.double.AddFile("file-1", simulate.File{Name: "cat.png", ContentType: "image/png", Body: []byte("a cat")})
 	base := simulate.Inbound{ChannelType: family, From: from, To: to}
+	ours := s.sender(t, o, family)
+	_, err := o.carrier.Send(t.Context(), s.message(family, ours, "Hello"))
+	require.NoError(t, err)
+	sent := o.double.Sent()[0].ID // what answers and reactions are about
 	with := func(change func(*simulate.Inbound)) simulate.Inbound {
 		in := base
 		change(&in)
@@ -198,8 +202,8 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 		"text":       {in: with(func(in *simulate.Inbound) { in.Text = "Hello" })},
 		"other text": {in: with(func(in *simulate.Inbound) { in.Text = "a+b=c&d \"é\" 👋\n<b>x</b> %41 \\u0041" })},
 		"name":       {in: with(func(in *simulate.Inbound) { in.Text, in.ProfileName = "Hello", "Ann Other" })},
-		"answer":     {in: with(func(in *simulate.Inbound) { in.Text, in.ReplyTo = "Yes", "1234567890" }), optional: !able.ReplyTo},
-		"reaction":   {in: with(func(in *simulate.Inbound) { in.Reaction, in.ReplyTo = "👍", "1234567890" }), optional: !able.Reactions},
+		"answer":     {in: with(func(in *simulate.Inbound) { in.Text, in.ReplyTo = "Yes", sent }), optional: !able.ReplyTo},
+		"reaction":   {in: with(func(in *simulate.Inbound) { in.Reaction, in.ReplyTo = "👍", sent }), optional: !able.Reactions},
 		"file": {
 			in:       with(func(in *simulate.Inbound) { in.Text, in.Files = "", []string{"file-1"} }),
 			optional: len(able.MediaTypes) == 0,
@@ -225,7 +229,7 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 		require.Equal(t, s.player.Name(), e.Carrier, name)
 		require.Equal(t, family, e.ChannelType.Family(), name)
 		require.Equal(t, from, e.From, name)
-		require.Equal(t, to, e.To, name)
+		require.True(t, fits(to, e.To), "%s: to %s", name, e.To)
 		require.Equal(t, c.in.ReplyTo, e.ReplyTo, name)
 		if c.in.Reaction != "" {
 			require.Equal(t, omni.EventReaction, e.Kind, name)
@@ -259,6 +263,27 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 	require.ErrorIs(t, err, omni.ErrInvalid, "a channel that the provider does not have")
 }
 
+// fits reports whether an address is ours: the one of the channel, or one that fits a pattern.
+func fits(ours, address string) bool {
+	before, after, pattern := strings.Cut(ours, "*")
+	if !pattern {
+		return address == ours
+	}
+	return address != ours && strings.HasPrefix(address, before) && strings.HasSuffix(address, after)
+}
+
+// sender is the address of ours that answers the player's customer: with a pattern, the one that they wrote to.
+func (s stage) sender(t *testing.T, o *set, family omni.ChannelType) string {
+	t.Helper()
+	ours := s.player.Address(family)
+	if !strings.Contains(ours, "*") {
+		return ours
+	}
+	r, err := o.double.Webhook(simulate.Inbound{ChannelType: family, From: s.player.Customer(family), To: ours, Text: "Hello"})
+	require.NoError(t, err)
+	return s.event(t, o.carrier, r).To
+}
+
 // fetch gets a file as the gateway does.
 func (o *set) fetch(t *testing.T, m omni.MediaReference) string {
 	t.Helper()
@@ -279,7 +304,7 @@ func (o *set) fetch(t *testing.T, m omni.MediaReference) string {
 }
 
 // message is one of ours that goes out.
-func (s stage) message(family omni.ChannelType, text string, files ...omni.MediaReference) omni.ServiceMessage {
+func (s stage) message(family omni.ChannelType, sender, text string, files ...omni.MediaReference) omni.ServiceMessage {
 	kind := family
 	if family == omni.ChannelSMS && len(files) > 0 {
 		kind = omni.ChannelMMS
@@ -287,7 +312,7 @@ func (s stage) message(family omni.ChannelType, text string, files ...omni.Media
 	return omni.ServiceMessage{
 		ID: omni.NewID(), Direction: omni.Outbound, Payload: omni.NewPayload(text, files),
 		Publish: &omni.PublishChannel{
-			DigitalChannelID: omni.NewID(), ChannelType: kind, Sender: s.player.Address(family),
+			DigitalChannelID: omni.NewID(), ChannelType: kind, Sender: sender,
 			Target: omni.PublishIdentity{Address: s.player.Customer(family)},
 		},
 	}
@@ -296,27 +321,28 @@ func (s stage) message(family omni.ChannelType, text string, files ...omni.Media
 func (s stage) send(t *testing.T, family omni.ChannelType) {
 	o := s.open(t, s.player.Account())
 	able, _ := o.carrier.Capabilities(family)
+	ours := s.sender(t, o, family)
 	last := func() simulate.Sent {
 		all := o.double.Sent()
 		require.NotEmpty(t, all, "nothing was taken")
 		return all[len(all)-1]
 	}
 	for _, text := range []string{"Hello", "a+b=c&d \"é\" 👋\n<b>x</b> %41 \\u0041"} {
-		m := s.message(family, text)
+		m := s.message(family, ours, text)
 		result, err := o.carrier.Send(t.Context(), m)
 		require.NoError(t, err)
 		got := last()
 		require.Equal(t, result.CarrierMessageID, got.ID)
 		require.Equal(t, m.ID, got.Reference, "our id goes with the message")
 		require.Equal(t, family, got.ChannelType)
-		require.Equal(t, s.player.Address(family), got.From)
+		require.Contains(t, []string{ours, s.player.Address(family)}, got.From)
 		require.Equal(t, s.player.Customer(family), got.To)
 		require.Equal(t, text, got.Text)
 		require.NotEmpty(t, got.Raw)
 		require.Equal(t, Now, got.At.UTC())
 	}
 	if len(able.MediaTypes) > 0 {
-		m := s.message(family, "", omni.MediaReference{
+		m := s.message(family, ours, "", omni.MediaReference{
 			ID: omni.NewID(), Type: omni.MediaImage, ContentType: "image/png", Size: 5, FileName: "dog.png", State: omni.MediaReady,
 			External: omni.ExternalRef{URL: "https://gw.example.test/files/dog.png"},
 		})
@@ -332,23 +358,28 @@ func (s stage) send(t *testing.T, family omni.ChannelType) {
 			require.Equal(t, "a dog", string(f.Body))
 		}
 	}
+	r, err := o.double.Webhook(simulate.Inbound{
+		ChannelType: family, From: s.player.Customer(family), To: s.player.Address(family), Text: "Hello",
+	})
+	require.NoError(t, err)
+	theirs := s.event(t, o.carrier, r).CarrierMessageID // what answers and reactions are about
 	if able.ReplyTo {
-		m := s.message(family, "Yes")
-		m.Publish.ReplyTo = "1234567890"
+		m := s.message(family, ours, "Yes")
+		m.Publish.ReplyTo = theirs
 		_, err := o.carrier.Send(t.Context(), m)
 		require.NoError(t, err)
-		require.Equal(t, "1234567890", last().ReplyTo)
+		require.Equal(t, theirs, last().ReplyTo)
 	}
 	if c, ok := o.carrier.(carriers.Reactor); ok && able.Reactions {
-		require.NoError(t, c.React(t.Context(), *s.message(family, "").Publish, "1234567890", "👍"))
+		require.NoError(t, c.React(t.Context(), *s.message(family, ours, "").Publish, theirs, "👍"))
 		require.Equal(t, "👍", last().Reaction)
-		require.Equal(t, "1234567890", last().ReplyTo)
+		require.Equal(t, theirs, last().ReplyTo)
 	}
 
 	ids, before := map[string]bool{}, len(o.double.Sent())
 	var all sync.WaitGroup
 	for range 8 {
-		all.Go(func() { _, _ = o.carrier.Send(t.Context(), s.message(family, "at once")) })
+		all.Go(func() { _, _ = o.carrier.Send(t.Context(), s.message(family, ours, "at once")) })
 	}
 	all.Wait()
 	for _, got := range o.double.Sent()[before:] {
@@ -362,7 +393,7 @@ func (s stage) send(t *testing.T, family omni.ChannelType) {
 		WebhookURL: webhookURL, HTTP: o.client, APIBase: o.base, Now: func() time.Time { return Now },
 	})
 	require.NoError(t, err)
-	_, err = wrong.Send(t.Context(), s.message(family, "Hello"))
+	_, err = wrong.Send(t.Context(), s.message(family, ours, "Hello"))
 	var e *carriers.SendError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, omni.ReasonMisconfigured, e.Reason, "wrong credentials")
@@ -382,7 +413,8 @@ func (s stage) send(t *testing.T, family omni.ChannelType) {
 func (s stage) reports(t *testing.T, family omni.ChannelType) {
 	o := s.open(t, s.player.Account())
 	able, _ := o.carrier.Capabilities(family)
-	m := s.message(family, "Hello")
+	ours := s.sender(t, o, family)
+	m := s.message(family, ours, "Hello")
 	_, err := o.carrier.Send(t.Context(), m)
 	require.NoError(t, err)
 	sent := o.double.Sent()[0]
@@ -421,9 +453,10 @@ func (s stage) reports(t *testing.T, family omni.ChannelType) {
 // faults: what goes wrong at the provider is what the carrier says went wrong, above all whether the message was taken.
 func (s stage) faults(t *testing.T, family omni.ChannelType) {
 	o := s.open(t, s.player.Account())
+	ours := s.sender(t, o, family)
 	cases := []struct {
 		fault  simulate.Fault
-		reason omni.Reason
+		reason omni.Reason // or unreachable, for an error that the provider wants to be tried again after
 		taken  bool
 	}{
 		{simulate.Fault{Kind: simulate.Throttle, RetryAfter: 7}, omni.ReasonThrottled, false},
@@ -438,13 +471,17 @@ func (s stage) faults(t *testing.T, family omni.ChannelType) {
 	for _, c := range cases {
 		before := len(o.double.Sent())
 		o.double.Script(c.fault)
-		_, err := o.carrier.Send(t.Context(), s.message(family, "Hello"))
+		_, err := o.carrier.Send(t.Context(), s.message(family, ours, "Hello"))
 		var e *carriers.SendError
 		require.ErrorAs(t, err, &e, c.fault.Kind)
-		require.Equal(t, c.reason, e.Reason, "%s: %v", c.fault.Kind, err)
+		reasons := []omni.Reason{c.reason}
+		if c.fault.Kind == simulate.Error || c.fault.Kind == simulate.TakenError {
+			reasons = append(reasons, omni.ReasonUnreachable)
+		}
+		require.Contains(t, reasons, e.Reason, "%s: %v", c.fault.Kind, err)
 		require.Equal(t, c.fault.RetryAfter, e.RetryAfter, c.fault.Kind)
 		require.Equal(t, c.taken, len(o.double.Sent()) > before, c.fault.Kind)
 	}
-	_, err := o.carrier.Send(t.Context(), s.message(family, "Hello"))
+	_, err := o.carrier.Send(t.Context(), s.message(family, ours, "Hello"))
 	require.NoError(t, err, "and then all is well")
 }

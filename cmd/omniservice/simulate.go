@@ -118,22 +118,7 @@ func (s *simulatePostCmd) played(e *env, text string) error {
 			return e.ctx.Err()
 		}
 	}
-	r, err := d.Webhook(in)
-	if err != nil {
-		return err
-	}
-	for range 1 + s.Duplicates { // the same webhook each time, as its signature has it
-		again := r.Clone(e.ctx)
-		if r.GetBody != nil {
-			if again.Body, err = r.GetBody(); err != nil {
-				return err
-			}
-		}
-		if err := d.Post(e.ctx, again); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.Deliver(e.ctx, d, in, 1+s.Duplicates)
 }
 
 // customer is a message of nothing yet, on one of the carrier's channels.

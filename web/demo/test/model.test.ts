@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
-import type { Outbound } from "../src/simulator/api";
-import { loadSent, number, type Sent, saveSent, thread } from "../src/simulator/model";
+import type { Outbound, Reachable } from "../src/simulator/api";
+import { carriers, channels, loadSent, number, type Sent, saveSent, thread } from "../src/simulator/model";
 
 const maria = "+15551230001";
 const sent = (more: Partial<Sent> = {}): Sent => ({
   id: "s",
   at: 1,
   state: "accepted",
+  carrier: "Test",
   channelType: "SMS",
   from: maria,
   text: "hi",
@@ -21,6 +22,26 @@ const got = (more: Partial<Outbound> = {}): Outbound => ({
   ...more,
 });
 
+describe("carriers", () => {
+  const all: Reachable[] = [
+    { carrier: "Test", channelType: "SMS", address: "+1" },
+    { carrier: "Twilio", channelType: "SMS", address: "+1" },
+    { carrier: "Twilio", channelType: "WhatsApp", address: "+2" },
+    { carrier: "PubNub", channelType: "PubNub", address: "x" },
+  ];
+
+  test("are the Test carrier and those that are played", () => {
+    expect(carriers([])).toEqual(["Test"]);
+    expect(carriers(all)).toEqual(["Test", "Twilio", "PubNub"]);
+  });
+
+  test("have the channels that the demo has", () => {
+    expect(channels(all, "Test")).toEqual(["SMS", "MMS", "WhatsApp"]);
+    expect(channels(all, "Twilio")).toEqual(["SMS", "WhatsApp"]);
+    expect(channels(all, "PubNub")).toEqual(["PubNub"]);
+  });
+});
+
 describe("the thread on the phone", () => {
   test("is by time and holds one customer and one channel", () => {
     const rows = thread(
@@ -29,8 +50,10 @@ describe("the thread on the phone", () => {
         sent({ id: "a" }),
         sent({ id: "other", from: "+1" }),
         sent({ id: "wa", channelType: "WhatsApp" }),
+        sent({ id: "tw", carrier: "Twilio" }),
       ],
       [got(), got({ id: "gw", channelType: "WhatsApp" })],
+      "Test",
       maria,
       "SMS",
     );
@@ -38,7 +61,7 @@ describe("the thread on the phone", () => {
   });
 
   test("an MMS stands among the SMS of its number", () => {
-    const rows = thread([sent({ channelType: "MMS", mediaUrl: "https://x.example/a.jpg" })], [], maria, "SMS");
+    const rows = thread([sent({ channelType: "MMS", mediaUrl: "https://x.example/a.jpg" })], [], "Test", maria, "SMS");
     expect(rows).toMatchObject([{ media: ["https://x.example/a.jpg"], state: "Handed to the carrier, MMS" }]);
   });
 
@@ -52,7 +75,7 @@ describe("the thread on the phone", () => {
     ],
     [sent({ state: "refused", why: "no such channel" }), "Not delivered: no such channel", true],
   ])("says how what was sent went (%#)", (s, state, failed) => {
-    expect(thread([s], [], maria, "SMS")).toMatchObject([{ state, failed, mine: true }]);
+    expect(thread([s], [], "Test", maria, "SMS")).toMatchObject([{ state, failed, mine: true }]);
   });
 
   test.each([
@@ -61,12 +84,12 @@ describe("the thread on the phone", () => {
     ["undeliverable", "Reported as undeliverable", true],
     ["something new", "something new", false],
   ])("says what the carrier reported: %s", (status, state, failed) => {
-    expect(thread([], [got({ status })], maria, "SMS")).toMatchObject([{ state, failed, mine: false }]);
+    expect(thread([], [got({ status })], "Test", maria, "SMS")).toMatchObject([{ state, failed, mine: false }]);
   });
 });
 
 test("a failure names the carrier's code", () => {
-  expect(thread([], [got({ status: "failed", errorCode: "30008" })], maria, "SMS")[0]?.state).toBe(
+  expect(thread([], [got({ status: "failed", errorCode: "30008" })], "Test", maria, "SMS")[0]?.state).toBe(
     "Reported as failed (30008)",
   );
 });

@@ -1,10 +1,20 @@
-/** The simulator's endpoints: they play customers through the Test carrier, and exist only in demo mode. */
+/** The simulator's endpoints: they play customers of the Test carrier and of others, and exist only in demo mode. */
 
-export type Channel = "SMS" | "MMS" | "WhatsApp";
-export const channels: readonly Channel[] = ["SMS", "MMS", "WhatsApp"];
+export type Channel = "SMS" | "MMS" | "WhatsApp" | "PubNub";
+
+/** The carrier that plays itself. It can do more than the others: bring files by their address, and texts in parts. */
+export const testCarrier = "Test";
+
+/** Where the demo can be reached. */
+export interface Reachable {
+  carrier: string;
+  channelType: Channel;
+  address: string;
+}
 
 /** What a customer sends, and how the carrier brings it. */
 export interface Inbound {
+  carrier: string;
   channelType: Channel;
   from: string;
   name?: string;
@@ -35,6 +45,7 @@ export interface Outbound {
 
 /** What the carrier does with messages of the business. */
 export interface Behaviour {
+  carrier: string;
   delayMs: number;
   /** A carrier's code, such as 30008; empty: no message fails. */
   failCode: string;
@@ -48,12 +59,16 @@ export interface Behaviour {
   duplicates: number;
 }
 
+export async function reachable(): Promise<Reachable[]> {
+  return (await call<{ channels: Reachable[] }>("GET", "config")).channels;
+}
+
 export async function sendInbound(m: Inbound): Promise<void> {
   await call("POST", "inbound", m);
 }
 
-export async function outbox(from: string): Promise<Outbound[]> {
-  return (await call<{ items: Outbound[] }>("GET", `outbox?${new URLSearchParams({ from })}`)).items;
+export async function outbox(carrier: string, from: string): Promise<Outbound[]> {
+  return (await call<{ items: Outbound[] }>("GET", `outbox?${new URLSearchParams({ carrier, from })}`)).items;
 }
 
 export async function setBehaviour(b: Behaviour): Promise<void> {

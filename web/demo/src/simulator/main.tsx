@@ -2,8 +2,18 @@ import "./simulator.css";
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { render } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { type Behaviour, type Channel, channels, type Outbound, outbox, sendInbound, setBehaviour } from "./api";
-import { loadSent, number, type Sent, saveSent, thread } from "./model";
+import {
+  type Behaviour,
+  type Channel,
+  type Outbound,
+  outbox,
+  type Reachable,
+  reachable,
+  sendInbound,
+  setBehaviour,
+  testCarrier,
+} from "./api";
+import { carriers, channels, loadSent, number, type Sent, saveSent, thread } from "./model";
 
 const people = signal([
   { name: "Maria Lopez", number: "+15551230001" },
@@ -12,7 +22,9 @@ const people = signal([
 ]);
 const wanted = new URLSearchParams(location.search);
 const from = signal(number(wanted.get("from") ?? "").number ?? people.value[0]?.number ?? "");
-const channel = signal<Channel>(channels.find((c) => c === wanted.get("channel")) ?? "SMS");
+const there = signal<Reachable[]>([]);
+const carrier = signal(testCarrier);
+const channel = signal<Channel>(channels([], testCarrier).find((c) => c === wanted.get("channel")) ?? "SMS");
 const sent = signal<Sent[]>(loadSent());
 const got = signal<Outbound[]>([]);
 const lost = signal("");
@@ -21,7 +33,7 @@ const media = signal("");
 const fragments = signal(1);
 const duplicates = signal(0);
 const delay = signal(0);
-const rows = computed(() => thread(sent.value, got.value, from.value, channel.value));
+const rows = computed(() => thread(sent.value, got.value, carrier.value, from.value, channel.value));
 
 if (!people.value.some((p) => p.number === from.value)) addPerson(from.value);
 effect(() => saveSent(sent.value));
@@ -30,14 +42,28 @@ function addPerson(n: string) {
   people.value = [...people.value, { name: `Customer ${people.value.length + 1}`, number: n }];
 }
 
+// Without an answer there is the Test carrier alone.
+void reachable().then(
+  (all) => {
+    there.value = all;
+    if (carriers(all).includes(wanted.get("carrier") ?? "")) choose(wanted.get("carrier") ?? testCarrier);
+  },
+  () => {},
+);
+
+function choose(name: string) {
+  const has = channels(there.value, name);
+  carrier.value = name;
+  if (!has.includes(channel.value)) channel.value = has[0] ?? "SMS";
+}
+
 // ---- the phone's side of the carrier
 
 let round = 0;
 async function poll() {
   const mine = ++round;
-  const whose = from.value;
   try {
-    const items = await outbox(whose);
+    const items = await outbox(carrier.value, from.value);
     if (mine !== round) return;
     got.value = items;
     lost.value = "";
@@ -47,7 +73,7 @@ async function poll() {
 }
 effect(() => {
   got.value = [];
-  if (from.value) void poll();
+  if (from.value && carrier.value) void poll();
 });
 setInterval(() => document.visibilityState === "visible" && void poll(), 1000);
 
@@ -57,14 +83,16 @@ async function send() {
     id: newId(),
     at: Date.now(),
     state: "sending",
+    carrier: carrier.value,
     channelType: channel.value,
     from: from.value,
     text: text.value,
   };
   const name = people.value.find((p) => p.number === from.value)?.name;
   if (name) s.name = name;
-  if (media.value.trim() && channel.value !== "SMS") s.mediaUrl = media.value.trim();
-  if (fragments.value > 1 && channel.value === "SMS") s.fragments = fragments.value;
+  const own = carrier.value === testCarrier;
+  if (own && media.value.trim() && channel.value !== "SMS") s.mediaUrl = media.value.trim();
+  if (own && fragments.value > 1 && channel.value === "SMS") s.fragments = fragments.value;
   if (duplicates.value > 0) s.duplicates = duplicates.value;
   if (delay.value > 0) s.delayMs = delay.value;
   sent.value = [...sent.value, s];
@@ -92,7 +120,9 @@ function App() {
     <>
       <header>
         <h1>Customer simulator</h1>
-        <p>You are the customer. What you write comes in through the Test carrier, like from a real one.</p>
+        <p>
+          You are the customer. What you write comes in through a carrier that is played here, like from a real one.
+        </p>
         <nav aria-label="Demo">
           <a href="/">Agent console</a>
           <a href="/demo">Demo website</a>
@@ -185,10 +215,28 @@ function Phone() {
     if (end.current) end.current.scrollTop = end.current.scrollHeight;
   }, [last, from.value, channel.value]);
   const business = channel.value === "WhatsApp" ? "Demo on WhatsApp" : "Demo";
+  const names = carriers(there.value);
   return (
     <section class={`phone ${channel.value === "WhatsApp" ? "whatsapp" : ""}`} aria-label="The customer's phone">
+      {names.length > 1 && (
+        <p class="field through">
+          <label for="sim-carrier">Through</label>
+          <select
+            id="sim-carrier"
+            value={carrier.value}
+            onChange={(e) => choose(e.currentTarget.value)}
+            data-testid="sim-carrier"
+          >
+            {names.map((n) => (
+              <option key={n} value={n}>
+                {n === testCarrier ? "Test carrier" : n}
+              </option>
+            ))}
+          </select>
+        </p>
+      )}
       <div class="tabs" role="radiogroup" aria-label="Channel">
-        {channels.map((c) => (
+        {channels(there.value, carrier.value).map((c) => (
           <label key={c}>
             <input
               type="radio"
@@ -253,7 +301,7 @@ function Phone() {
           void send();
         }}
       >
-        {channel.value !== "SMS" && (
+        {channel.value !== "SMS" && carrier.value === testCarrier && (
           <label class="media">
             <span>Link of a picture or file (https)</span>
             <input
@@ -336,7 +384,7 @@ function Arrival() {
         value={fragments}
         min={1}
         max={10}
-        disabled={channel.value !== "SMS"}
+        disabled={channel.value !== "SMS" || carrier.value !== testCarrier}
       />
     </section>
   );
@@ -367,6 +415,7 @@ async function saveBehaviour() {
   saved.value = "";
   const order = ["sent", "delivered", "read"];
   const behaviour: Behaviour = {
+    carrier: carrier.value,
     delayMs: b.delay.value,
     failCode: b.failCode.value.trim(),
     failRate: b.failRate.value / 100,

@@ -1,4 +1,4 @@
-import type { Channel, Inbound, Outbound } from "./api";
+import { type Channel, type Inbound, type Outbound, type Reachable, testCarrier } from "./api";
 
 /** What this page has sent as a customer. */
 export interface Sent extends Inbound {
@@ -30,12 +30,28 @@ const reported: Record<string, string> = {
   unknown: "No report",
 };
 
-/** The thread of one customer on one channel, by time. An MMS and an SMS of one number are one thread, as on a phone. */
-export function thread(sent: Sent[], got: Outbound[], from: string, channel: Channel): Row[] {
-  const same = (c: Channel) => (c === "WhatsApp") === (channel === "WhatsApp");
+const family = (c: Channel): Channel => (c === "MMS" ? "SMS" : c);
+
+/** The carriers, the Test carrier first. */
+export function carriers(all: Reachable[]): string[] {
+  return [...new Set([testCarrier, ...all.map((r) => r.carrier)])];
+}
+
+/** The channels of a carrier. Only the Test carrier brings files by their address, as MMS has to. */
+export function channels(all: Reachable[], carrier: string): Channel[] {
+  if (carrier === testCarrier) return ["SMS", "MMS", "WhatsApp"];
+  return [...new Set(all.filter((r) => r.carrier === carrier).map((r) => r.channelType))];
+}
+
+/**
+ * The thread of one customer on one channel of a carrier, by time. An MMS and an SMS of one number are one thread, as on
+ * a phone.
+ */
+export function thread(sent: Sent[], got: Outbound[], carrier: string, from: string, channel: Channel): Row[] {
+  const same = (c: Channel) => family(c) === family(channel);
   const rows: Row[] = [];
   for (const s of sent) {
-    if (s.from !== from || !same(s.channelType)) continue;
+    if (s.from !== from || (s.carrier ?? testCarrier) !== carrier || !same(s.channelType)) continue;
     rows.push({
       key: s.id,
       mine: true,
