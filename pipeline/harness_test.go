@@ -75,7 +75,6 @@ type fake struct {
 	pace         carriers.Pace // of every sender
 	capabilities *omni.Capabilities
 	checks       []carriers.Check
-	options      carriers.Options // of the last that was opened
 
 	shares     bool             // its webhook may be shared: see sharingCarrier
 	shelf      *shelf           // if set, the carrier keeps templates

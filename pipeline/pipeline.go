@@ -47,6 +47,7 @@ type Options struct {
 	KeepIn      string                      // file in which carrier accounts are kept, sealed, for a start without the store; "" keeps none on disk
 	HTTP        *http.Client                // for carriers; nil means http.DefaultClient
 	Media       Media                       // keeps files; nil leaves them with the carrier: they stay pending
+	RerouteHTTP *http.Client                // for other environments that share a webhook; nil means one that calls public addresses only, within 5 s
 	MediaHTTP   *http.Client                // for files; nil means one that calls public addresses only, within MaxFile and FetchTimeout
 	Uploads     Uploads                     // keeps files that agents upload; nil takes none
 	APIBase     map[omni.CarrierName]string // scheme and host of a carrier's API where it is not the real one
