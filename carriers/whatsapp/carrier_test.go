@@ -146,7 +146,7 @@ func TestSec_W2_PublishedSignatures(t *testing.T) {
 	}
 }
 
-func TestChallenge(t *testing.T) {
+func TestSec_W10_ChallengesForTheRightTokenAlone(t *testing.T) {
 	t.Parallel()
 	c := open(t, func(a carriers.Account) {
 		a.Credentials["verifyToken"] = []omni.Secret{omni.NewSecret("new & improved"), omni.NewSecret(token)}
