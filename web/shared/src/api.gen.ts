@@ -177,6 +177,23 @@ export interface paths {
         patch: operations["carrier-account-update"];
         trace?: never;
     };
+    "/api/v1/carrier-accounts/{id}/catch-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask the carrier for what came in while its webhooks did not arrive, for the open conversations, in the background */
+        post: operations["carrier-account-catch-up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/carrier-accounts/{id}/check": {
         parameters: {
             query?: never;
@@ -1186,6 +1203,7 @@ export interface components {
             fields: components["schemas"]["Field"][];
             name: string;
         };
+        CatchUpInputBody: Record<string, never>;
         ChannelBody: {
             address: string;
             capabilities: components["schemas"]["Capabilities"];
@@ -2639,6 +2657,39 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["CarrierAccountBody"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    "carrier-account-catch-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CatchUpInputBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {
