@@ -213,7 +213,7 @@ func (p *Pipeline) ask(ctx context.Context, it store.OutboxItem, a *Account, fai
 	if !ok {
 		return p.ended(ctx, it, failure)
 	}
-	for _, wait := range []time.Duration{2 * p.o.RetryBase, 6 * p.o.RetryBase} {
+	for _, wait := range []time.Duration{p.o.RetryBase / 2, 2 * p.o.RetryBase} {
 		time.Sleep(wait) //nolint:forbidigo // it is short, and what has begun is ended, also at a stop of the gateway
 		try, cancel := context.WithTimeout(ctx, sendTimeout)
 		res, err := l.Lookup(try, it.Message)

@@ -36,12 +36,16 @@ type desk struct {
 func (d *desk) Take(s simulate.Sent) simulate.Verdict {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.sent = append(d.sent, s)
-	if len(d.verdicts) == 0 {
-		return simulate.Verdict{}
+	v := simulate.Verdict{}
+	if len(d.verdicts) > 0 {
+		v = d.verdicts[0]
+		d.verdicts = d.verdicts[1:]
 	}
-	v := d.verdicts[0]
-	d.verdicts = d.verdicts[1:]
+	if v.Status == 0 && s.Kept != nil {
+		s.Kept()
+	}
+	s.Kept = nil
+	d.sent = append(d.sent, s)
 	return v
 }
 

@@ -352,12 +352,14 @@ func (s *service) publish(w http.ResponseWriter, r *http.Request, body []byte) {
 	if of := said.member("replyTo").digits(); of != "" {
 		sent.ReplyTo = messageID(channel, of)
 	}
+	sent.Kept = func() {
+		s.player.mu.Lock()
+		defer s.player.mu.Unlock()
+		s.player.keep(channel, &stored{timetoken: timetoken, user: r.URL.Query().Get("uuid"), message: bytes.Clone(m)})
+	}
 	if s.refuses(w, sent) {
 		return
 	}
-	s.player.mu.Lock()
-	s.player.keep(channel, &stored{timetoken: timetoken, user: r.URL.Query().Get("uuid"), message: bytes.Clone(m)})
-	s.player.mu.Unlock()
 	writeJSON(w, http.StatusOK, []any{1, "Sent", timetoken})
 }
 

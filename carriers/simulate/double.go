@@ -249,6 +249,9 @@ func (d *Double) Take(s Sent) Verdict {
 		}
 	}
 	d.mu.Unlock()
+	if a.Taken && s.Kept != nil {
+		s.Kept()
+	}
 	d.tell(Note{Attempt: &a})
 	if early != nil {
 		<-early

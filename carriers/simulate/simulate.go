@@ -83,6 +83,9 @@ type Sent struct {
 	Callback    string   // where its statuses go, where the provider is told with each message; "" means the account's webhook
 	Raw         []byte   // the body as it came
 	At          time.Time
+
+	// Kept is called once the provider has the message, whether it says so or not. nil: nobody has to know.
+	Kept func()
 }
 
 // Inbound is what a customer did.
