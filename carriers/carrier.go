@@ -140,10 +140,10 @@ type TemplateManager interface {
 	FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (text string, err error)
 }
 
-// Explainer is a Carrier that can put its error codes into words.
+// Explainer is a Provider that can put its error codes into words.
 type Explainer interface {
-	// Explain says what a code of the provider means and what to do about it, in a sentence each for an agent. ok is false
-	// for a code that it does not know.
+	// Explain says for an agent what a code of the provider means and, where the meaning does not say it, what to do. ok is
+	// false for a code that it does not know.
 	Explain(code string) (meaning, advice string, ok bool)
 }
 

@@ -2,6 +2,7 @@ package carriers
 
 import (
 	"fmt"
+	"strings"
 
 	"omniservice/omni"
 )
@@ -28,6 +29,16 @@ func (r *Registry) Provider(name omni.CarrierName) (Provider, error) {
 		return nil, omni.Problemf(omni.ErrNotFound, "there is no carrier %q here", name)
 	}
 	return p, nil
+}
+
+// Explain puts a code of a provider into words for an agent; "" if nobody here knows it.
+func (r *Registry) Explain(name omni.CarrierName, code string) string {
+	e, ok := r.byName[name].(Explainer)
+	if !ok || code == "" {
+		return ""
+	}
+	meaning, advice, _ := e.Explain(code)
+	return strings.TrimSpace(meaning + " " + advice)
 }
 
 // Providers returns all of them, in the order of omni.CarrierNames.

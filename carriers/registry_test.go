@@ -84,3 +84,28 @@ func TestEnumsKeepTheirWireValues(t *testing.T) {
 		require.False(t, carriers.MessageType(bad).Valid())
 	}
 }
+
+type wordy struct{ provider }
+
+func (wordy) Explain(code string) (meaning, advice string, ok bool) {
+	switch code {
+	case "1":
+		return "It is late.", "Come back tomorrow.", true
+	case "2":
+		return "It is full.", "", true
+	}
+	return "", "", false
+}
+
+func TestCodesInWords(t *testing.T) {
+	t.Parallel()
+	r, err := carriers.NewRegistry(wordy{provider{omni.CarrierWhatsApp}}, provider{omni.CarrierTwilio})
+	require.NoError(t, err)
+	require.Equal(t, "It is late. Come back tomorrow.", r.Explain(omni.CarrierWhatsApp, "1"))
+	require.Equal(t, "It is full.", r.Explain(omni.CarrierWhatsApp, "2"))
+	for _, code := range []string{"", "3"} {
+		require.Empty(t, r.Explain(omni.CarrierWhatsApp, code))
+	}
+	require.Empty(t, r.Explain(omni.CarrierTwilio, "1"), "which has no words")
+	require.Empty(t, r.Explain(omni.CarrierBandwidth, "1"), "which is not here")
+}

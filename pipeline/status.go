@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,7 +130,7 @@ func (p *Pipeline) statusApplied(ctx context.Context, ch omni.DigitalChannel, m 
 	}
 	change := wire.StatusChange{
 		MessageID: m.ID, InteractionID: m.InteractionID, Status: m.Status, Attempt: m.Attempts(), At: m.StatusAt,
-		Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: wire.ReasonText(m.Reason),
+		Reason: m.Reason, ErrorCode: m.ErrorCode, ErrorText: cmp.Or(p.reg.Explain(m.Channel.Carrier, m.ErrorCode), wire.ReasonText(m.Reason)),
 	}
 	p.publish(ctx, p.homeTopic(ctx, it), wire.MessageStatus, change)
 	if m.Reason != omni.ReasonOptedOut || m.Publish == nil {

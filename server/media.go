@@ -158,6 +158,9 @@ func (s *Server) serveCarrier(c *gin.Context) {
 // newMessage is wire.NewMessage with links to the files that are here.
 func (s *Server) newMessage(m omni.ServiceMessage) wire.Message {
 	v := wire.NewMessage(m)
+	if words := s.d.Carriers.Explain(m.Channel.Carrier, m.ErrorCode); words != "" {
+		v.ErrorText = words
+	}
 	s.link(m, v.Payload.Files)
 	return v
 }

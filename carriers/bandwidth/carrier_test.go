@@ -191,6 +191,15 @@ func TestTables(t *testing.T) {
 	for kind, reason := range bandwidth.Types {
 		require.True(t, reason.Valid(), kind)
 	}
+	for _, table := range []map[string]omni.Reason{bandwidth.Reasons, bandwidth.Types} {
+		for code := range table {
+			words, _, ok := bandwidth.New().Explain(code)
+			require.True(t, ok)
+			require.Regexp(t, `^[A-Z].*[.?]$`, words, code)
+		}
+	}
+	_, _, ok := bandwidth.New().Explain("42")
+	require.False(t, ok)
 	for word, status := range bandwidth.Statuses {
 		require.True(t, status.Valid(), word)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
+	"omniservice/omni"
 )
 
 // Mutants returns copies of a Carrier that each lack one part of Verify.
@@ -30,7 +31,15 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // The tables.
 var (
-	Reasons  = reasons
-	Types    = types
+	Reasons  = reasonsOf(reasons)
+	Types    = reasonsOf(types)
 	Statuses = statuses
 )
+
+func reasonsOf(table map[string]failure) map[string]omni.Reason {
+	all := map[string]omni.Reason{}
+	for code, f := range table {
+		all[code] = f.reason
+	}
+	return all
+}

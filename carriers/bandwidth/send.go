@@ -197,12 +197,12 @@ func (c *Carrier) refused(a carriers.Answer) error {
 	if json.Unmarshal(a.Body, &answer) != nil {
 		return a.Refused(carriers.ReasonOfStatus(a.Status), "", c.now())
 	}
-	if reason, ok := reasons[string(answer.ErrorCode)]; ok {
-		return a.Refused(reason, string(answer.ErrorCode), c.now())
+	if f, ok := reasons[string(answer.ErrorCode)]; ok {
+		return a.Refused(f.reason, string(answer.ErrorCode), c.now())
 	}
 	kind := word(string(answer.Type))
-	if reason, ok := types[kind]; ok && a.Status/100 == 4 {
-		return a.Refused(reason, kind, c.now())
+	if f, ok := types[kind]; ok && a.Status/100 == 4 {
+		return a.Refused(f.reason, kind, c.now())
 	}
 	reason := carriers.ReasonOfStatus(a.Status)
 	if a.Status/100 == 5 && (kind != "" || answer.Timestamp != "" && answer.Path != "") {

@@ -256,7 +256,7 @@ func reasonOfStatus(s omni.Status, code ErrorCode) omni.Reason {
 }
 
 // Explain implements carriers.Explainer.
-func (*Carrier) Explain(code string) (meaning, advice string, ok bool) {
+func (*Provider) Explain(code string) (meaning, advice string, ok bool) {
 	f, ok := ErrorCode(code).find()
 	return f.meaning, f.advice, ok
 }
