@@ -769,6 +769,6 @@ func storm(r *rig) {
 	require.Zero(tb, f.dropped, "%s", f.why)
 	require.Less(tb, back, 30*time.Second)
 	if z.report {
-		require.LessOrEqual(tb, beside, 2*alone+10*time.Millisecond)
+		require.LessOrEqual(tb, beside, 2*alone+15*time.Millisecond)
 	}
 }
