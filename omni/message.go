@@ -103,6 +103,7 @@ type ServiceMessage struct {
 	Edits            []MessageEdit    `json:"edits,omitempty"            bson:"edits,omitempty"`         // what it said before, oldest first
 	Publish          *PublishChannel  `json:"publish,omitempty"          bson:"publish,omitempty"`       // outbound: what it goes out by
 	WorkflowSteps    []WorkflowSteps  `json:"workflowSteps,omitempty"    bson:"workflowSteps,omitempty"` // what was done with it, in order
+	SentAt           Millis           `json:"sentAt,omitempty"           bson:"sentAt,omitempty"`        // inbound: when it was written, by the carrier's clock; 0 if it tells none
 	ReceivedAt       Millis           `json:"receivedAt"                 bson:"receivedAt"`              // when the gateway got it
 	CreatedAt        Millis           `json:"createdAt"                  bson:"createdAt"`               // when it was stored
 	SchemaVersion    SchemaVersion    `json:"schemaVersion"              bson:"schemaVersion"`
@@ -180,6 +181,15 @@ func (m ServiceMessage) Attempts() int {
 		}
 	}
 	return n
+}
+
+// WrittenAt is when the message was written, as far as anybody knows: by the carrier's clock, unless that is ahead of ours. A
+// webhook may come days after its message.
+func (m ServiceMessage) WrittenAt() Millis {
+	if m.SentAt > 0 && m.SentAt < m.ReceivedAt {
+		return m.SentAt
+	}
+	return m.ReceivedAt
 }
 
 // Preview is the start of the message as one line, at most 120 characters, for lists.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -367,4 +368,17 @@ func problemField(err error) string {
 		}
 	}
 	return ""
+}
+
+// answerWith has f answer the carrier's sends from now on, once what was sent before is out.
+func (s *system) answerWith(f func(ctx context.Context, m omni.ServiceMessage, n int) (carriers.SendResult, error)) {
+	s.t.Helper()
+	s.eventually(func() bool {
+		return !slices.ContainsFunc(s.interactions(), func(it omni.Interaction) bool {
+			return slices.ContainsFunc(s.messages(it.ID), func(m omni.ServiceMessage) bool { return m.Status == omni.StatusQueued })
+		})
+	}, "what was sent before is out")
+	s.carrier.mu.Lock()
+	defer s.carrier.mu.Unlock()
+	s.carrier.onSend = f
 }

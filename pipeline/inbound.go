@@ -387,7 +387,7 @@ func (p *Pipeline) message(ctx context.Context, r *store.InboxRecord, e omni.Car
 	text := omni.CleanText(e.Text)
 	in := incoming{
 		tenant: t, channel: ch, channelType: e.ChannelType, carrier: e.Carrier, address: e.From, name: omni.CleanName(e.ProfileName),
-		verified: true, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
+		verified: true, sentAt: e.OccurredAt, receivedAt: r.ReceivedAt, carrierMessageID: e.CarrierMessageID, replyTo: e.ReplyTo, segments: e.Segments,
 		payload: payloadOf(e, text), metadata: e.Metadata,
 	}
 	contact, identity, err := p.identify(ctx, &in, &steps)
@@ -450,6 +450,7 @@ type incoming struct {
 	carrier          omni.CarrierName // empty for LiveChat
 	address, name    string           // the contact's
 	verified         bool
+	sentAt           omni.Millis // by the carrier's clock; 0: not told
 	receivedAt       omni.Millis
 	carrierMessageID string
 	clientID         string
@@ -507,7 +508,7 @@ func (p *Pipeline) append(ctx context.Context, in *incoming, c omni.Contact, id 
 		To:        omni.Identity{ChannelType: in.channelType, Address: in.channel.Address},
 		Payload:   in.payload, ClientID: in.clientID, CarrierMessageID: in.carrierMessageID, Segments: in.segments,
 		ReplyTo: p.replyTarget(ctx, in), Metadata: in.metadata, WorkflowSteps: steps.steps,
-		ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
+		SentAt: in.sentAt, ReceivedAt: in.receivedAt, CreatedAt: p.millis(), SchemaVersion: omni.CurrentSchema,
 	}
 	if in.echo {
 		m.Direction, m.Channel.SenderType, m.From, m.To = omni.Outbound, omni.SenderUser, m.To, m.From

@@ -358,13 +358,13 @@ func TestTemplatesAreSentOutsideTheWindow(t *testing.T) {
 	}
 
 	// One that was stopped is refused, and one that waits to go out does not go.
-	s.carrier.onSend = func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
+	s.answerWith(func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
 		paused := s.template("reminder")
 		paused.Status = omni.TemplatePaused
 		_, err := s.store.Templates().Update(t.Context(), s.tenant, paused)
 		require.NoError(t, err)
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonUnreachable}
-	}
+	})
 	m, err = send(filledTemplate(reminder.ID, "Ana"))
 	require.NoError(t, err)
 	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusFailed }, "failed")
@@ -420,9 +420,9 @@ func TestMarketingIsSentToWhoeverWantsIt(t *testing.T) {
 	s.accept(preference(contact, "resume", now+1))
 	require.False(t, consents(2).OptedOut)
 	// The carrier says it when it is written to, too.
-	s.carrier.onSend = func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
+	s.answerWith(func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonOptedOut, Code: "131050"}
-	}
+	})
 	m, err := send("offer", "Ana")
 	require.NoError(t, err)
 	last := consents(3)
@@ -495,11 +495,11 @@ func TestTheWindowEndsAMinuteEarly(t *testing.T) {
 	s.send(s.ana, it.ID, "in time")
 	// What waits longer than that does not go out any more.
 	tried := make(chan struct{}, 100)
-	s.carrier.onSend = func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
+	s.answerWith(func(context.Context, omni.ServiceMessage, int) (carriers.SendResult, error) {
 		clock.by(70 * time.Second)
 		tried <- struct{}{}
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonUnreachable}
-	}
+	})
 	m := s.send(s.ana, it.ID, "on its way")
 	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusFailed }, "the window has closed")
 	require.Equal(t, omni.ReasonWindowClosed, s.message(m.ID).Reason)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
+	"omniservice/omni"
 )
 
 // Mutants returns copies of a Carrier that each lack one part of Verify.
@@ -28,6 +29,12 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // Reasons and Statuses are the tables.
 var (
-	Reasons  = reasons
+	Reasons = func() map[string]omni.Reason {
+		all := map[string]omni.Reason{}
+		for code, f := range reasons {
+			all[code] = f.reason
+		}
+		return all
+	}()
 	Statuses = statuses
 )

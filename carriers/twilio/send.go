@@ -128,9 +128,8 @@ func (c *Carrier) refused(a carriers.Answer) error {
 	if len(code) > 16 {
 		code = ""
 	}
-	reason, ok := reasons[code]
-	if !ok {
-		reason = carriers.ReasonOfStatus(a.Status)
+	if f, ok := reasons[code]; ok {
+		return a.Refused(f.reason, code, c.now())
 	}
-	return a.Refused(reason, code, c.now())
+	return a.Refused(carriers.ReasonOfStatus(a.Status), code, c.now())
 }

@@ -284,7 +284,7 @@ func (s *Store) foldIn(ctx context.Context, t omni.Tenant, i interactionDoc, nex
 		switch {
 		case m.Direction == omni.Inbound:
 			unread++
-			i.LastInboundAt = max(i.LastInboundAt, m.ReceivedAt)
+			i.LastInboundAt = max(i.LastInboundAt, m.ServiceMessage.WrittenAt())
 			i.WaitingSince = cmp.Or(i.WaitingSince, m.ReceivedAt)
 		case m.Tenant.UserID != "":
 			i.WaitingSince = 0

@@ -180,7 +180,7 @@ func (a *appending) run(ctx context.Context, c *conn) (store.Appended, error) {
 	out := store.Appended{Created: true}
 	out.Message.Sequence = p.sequence
 	out.Interaction, err = queryOne(ctx, c, sqlInteractionAppend, scanInteraction, a.m.InteractionID, org, p.sequence,
-		a.at, a.preview, string(a.m.Direction), a.inbound, a.answered, int64(a.m.ReceivedAt))
+		a.at, a.preview, string(a.m.Direction), a.inbound, a.answered, int64(a.m.ReceivedAt), int64(a.m.WrittenAt()))
 	if err == nil && a.outbox != "" {
 		_, err = c.exec(ctx, sqlOutboxPut, p.seq, a.m.ID, org, a.outbox, store.OutboxPartition(a.m))
 	}

@@ -395,7 +395,7 @@ var statements = withRecords([stmtCount]string{
 	// ?7 is 1 for an inbound message, ?8 is 1 for an agent's answer.
 	sqlInteractionAppend: `UPDATE interactions SET last_sequence = ?3, last_message_at = max(last_message_at, ?4),
 		last_preview = ?5, last_direction = ?6, unread = unread + ?7,
-		last_inbound_at = CASE WHEN ?7 THEN max(last_inbound_at, ?9) ELSE last_inbound_at END,
+		last_inbound_at = CASE WHEN ?7 THEN max(last_inbound_at, ?10) ELSE last_inbound_at END,
 		waiting_since = CASE WHEN ?8 THEN 0 WHEN ?7 AND waiting_since = 0 THEN ?9 ELSE waiting_since END
 		WHERE id = ?1 AND org = ?2 RETURNING ` + interactionCols,
 	sqlInteractionPreview: `UPDATE interactions SET last_preview = ?4 WHERE id = ?1 AND org = ?2 AND last_sequence = ?3`,

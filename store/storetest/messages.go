@@ -180,7 +180,16 @@ func appendKeepsWhatListsShow(t *testing.T, s store.Store) {
 	step(w.inbound(w.talk, "thanks"), base+600, func() {
 		want.LastMessageAt, want.LastInboundAt, want.WaitingSince, want.Unread = base+600, base+599, base+599, 3
 	})
-	step(w.inbound(w.talk, "the clock went back"), base+50, func() { want.Unread = 4 }) // order by activity does not
+	// A webhook that comes late tells when its message was written; a clock that is ahead of ours tells nothing.
+	for n, sent := range []omni.Millis{base + 10, base + 650, base + 5000} {
+		at := base + 700 + omni.Millis(n)*100
+		m := w.inbound(w.talk, "late")
+		m.SentAt = sent
+		step(m, at, func() {
+			want.LastMessageAt, want.LastInboundAt, want.Unread = at, max(want.LastInboundAt, min(sent, at-1)), want.Unread+1
+		})
+	}
+	step(w.inbound(w.talk, "the clock went back"), base+50, func() { want.Unread++ }) // order by activity does not
 }
 
 func messageWindows(t *testing.T, s store.Store) {
