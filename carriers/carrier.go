@@ -6,6 +6,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"time"
 
 	"omniservice/omni"
@@ -181,6 +183,11 @@ func (a Account) Credential(name string) omni.Secret {
 	return omni.Secret{}
 }
 
+// Secrets returns the secrets of a name that are set, newest first.
+func (a Account) Secrets(name string) []omni.Secret {
+	return slices.DeleteFunc(slices.Clone(a.Credentials[name]), omni.Secret.IsZero)
+}
+
 // Options is what a carrier gets from the program around it.
 type Options struct {
 	WebhookURL string       // public URL of this account's webhooks, without query
@@ -192,6 +199,24 @@ type Options struct {
 	// OpenFile reads a file of an outbound message, for a carrier that takes files instead of their addresses. It is
 	// omni.ErrNotFound if there is no such file. nil: there are none.
 	OpenFile func(ctx context.Context, f omni.MediaReference) (io.ReadCloser, error)
+}
+
+// Ready fills in what is left out: the real API at api, the default client and the clock. base is the address of the API in use.
+// One that is no URL is omni.ErrInvalid.
+func (o Options) Ready(name omni.CarrierName, api string) (ready Options, base *url.URL, err error) {
+	if o.APIBase == "" {
+		o.APIBase = api
+	}
+	if base, err = url.Parse(o.APIBase); err != nil || base.Host == "" {
+		return o, nil, omni.Problemf(omni.ErrInvalid, "the base of %s's API is not a URL", name)
+	}
+	if o.HTTP == nil {
+		o.HTTP = http.DefaultClient
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, base, nil
 }
 
 // Deliverer takes events that a carrier inside the gateway makes by itself.

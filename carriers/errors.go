@@ -99,3 +99,9 @@ func (e *SendError) Unwrap() error { return e.Err }
 
 // Retryable reports whether the same message may be sent again by itself.
 func (e *SendError) Retryable() bool { return e.Reason.Retryable() }
+
+// Failure is what a provider's code means: why a message failed, and what an agent is told of it.
+type Failure struct {
+	Reason omni.Reason
+	Words  string // a sentence or two
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"path"
 	"strings"
@@ -53,7 +54,7 @@ func (l *Strings) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	n := 0
-	return eachEntry(b, func(entry []byte) error {
+	for entry := range Elements(b) {
 		if n++; n > maxStrings {
 			return fmt.Errorf("a list of more than %d", maxStrings)
 		}
@@ -64,8 +65,8 @@ func (l *Strings) UnmarshalJSON(b []byte) error {
 		if one != "" {
 			*l = append(*l, string(one))
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // EachObject gives the entries of a body that is a list to each, in order, or the body itself if it is an object. It
@@ -87,38 +88,47 @@ func EachObject(body []byte, each func(entry []byte) error) error {
 		return Malformed(errors.New("neither a list nor an object"))
 	}
 	n := 0
-	return eachEntry(body, func(entry []byte) error {
+	for entry := range Elements(body) {
 		if n++; n > MaxEvents {
 			return Malformed(fmt.Errorf("more than %d events", MaxEvents))
 		}
-		return each(entry)
-	})
-}
-
-// eachEntry gives the entries of a JSON list, which is known to be one, to each.
-func eachEntry(list []byte, each func(entry []byte) error) error {
-	start, depth, quoted := 1, 0, false
-	for i := 1; i < len(list); i++ {
-		switch c := list[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			depth++
-		case depth > 0 && (c == '}' || c == ']'):
-			depth--
-		case depth == 0 && (c == ',' || c == ']'):
-			if entry := bytes.TrimSpace(list[start:i]); len(entry) > 0 {
-				if err := each(entry); err != nil {
-					return err
-				}
-			}
-			start = i + 1
+		if err := each(entry); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Elements gives the elements of an array, or the members of an object, that is known to be JSON, without decoding them.
+func Elements(array []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if len(array) < 2 {
+			return
+		}
+		inside := array[1 : len(array)-1]
+		start, depth, quoted := 0, 0, false
+		for i := 0; i < len(inside); i++ {
+			switch c := inside[i]; {
+			case quoted && c == '\\':
+				i++
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '{' || c == '[':
+				depth++
+			case c == '}' || c == ']':
+				depth--
+			case c == ',' && depth == 0:
+				if !yield(bytes.TrimSpace(inside[start:i])) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		if last := bytes.TrimSpace(inside[start:]); len(last) > 0 {
+			yield(last)
+		}
+	}
 }
 
 // kinds are the media types of files whose provider tells nothing but their address.

@@ -78,3 +78,21 @@ func TestFilesAt(t *testing.T) {
 		require.NoError(t, got[i].Validate())
 	}
 }
+
+func TestElements(t *testing.T) {
+	t.Parallel()
+	of := func(of string) (all []string) {
+		for e := range carriers.Elements([]byte(of)) {
+			all = append(all, string(e))
+		}
+		return all
+	}
+	require.Empty(t, of(""))
+	require.Empty(t, of("[]"))
+	require.Empty(t, of("{ }"))
+	require.Equal(t, []string{"1", `"a,]\"b"`, `[2,[3]]`, `{"c":"}"}`, "null"}, of(`[ 1 ,"a,]\"b",[2,[3]], {"c":"}"} ,null]`))
+	require.Equal(t, []string{`"a": [1,2]`, `"b":{}`}, of(`{"a": [1,2], "b":{}}`))
+	for range carriers.Elements([]byte(`[1,2,3]`)) {
+		break // nothing panics when it is left early
+	}
+}

@@ -1,6 +1,11 @@
 package carriers
 
-import "slices"
+import (
+	"net/http"
+	"slices"
+
+	"omniservice/omni"
+)
 
 // ResponseMetric is what became of a webhook, for counting. (Seed: CarrierResponseMetric.)
 type ResponseMetric string
@@ -49,4 +54,16 @@ type HTTPResponse struct {
 	Body        string         `json:"body,omitempty"`
 	Metric      ResponseMetric `json:"metric"`
 	MessageType MessageType    `json:"messageType"`
+}
+
+// Taken is the answer to a webhook whose events are durable, for a provider that looks at the status alone.
+func Taken(p Parsed) HTTPResponse {
+	r := HTTPResponse{Status: http.StatusOK, Metric: ReceivedAndForwarded, MessageType: TypeMessage}
+	switch {
+	case len(p.Events) == 0:
+		r.Metric, r.MessageType = Rejected, TypeUnknown
+	case p.Events[0].Kind == omni.EventStatus:
+		r.MessageType = TypeDeliveryStatusNotification
+	}
+	return r
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 )
@@ -58,7 +59,7 @@ func (h *Hub) beatLoop() {
 		case <-h.base.Done():
 			return
 		case <-h.beats.wake:
-			wait(h.base, min(beatGather, h.opts.Heartbeat/200))
+			_ = wait.For(h.base, min(beatGather, h.opts.Heartbeat/200))
 		case <-tick.C:
 		}
 		due, late := h.beats.take()

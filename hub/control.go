@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -133,7 +134,7 @@ func (h *Hub) followControl(ctx context.Context) error {
 // followControlLater does that when the bus is back. Who was let in meanwhile may have been sent away by another node.
 func (h *Hub) followControlLater() {
 	for pause := outboxFirstPause; ; pause = min(2*pause, outboxLastPause) {
-		wait(h.base, pause)
+		_ = wait.For(h.base, pause)
 		if h.base.Err() != nil {
 			return
 		}

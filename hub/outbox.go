@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -137,7 +138,7 @@ func (h *Hub) outboxLoop() {
 			case h.base.Err() != nil:
 				return
 			default:
-				wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // as below
+				_ = wait.For(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // as below
 				pause = min(2*pause, outboxLastPause)
 			}
 			continue
@@ -160,7 +161,7 @@ func (h *Hub) outboxLoop() {
 			h.log.ErrorContext(h.base, "event refused by the bus", "op", next.entry.Type, "err", err)
 		default:
 			h.out.again()
-			wait(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // spreads load, hides nothing
+			_ = wait.For(h.base, pause/2+rand.N(pause/2)) //nolint:gosec // spreads load, hides nothing
 			pause = min(2*pause, outboxLastPause)
 			continue
 		}

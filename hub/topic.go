@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"omniservice/omni/wire"
+
+	"omniservice/internal/wait"
 )
 
 const (
@@ -205,7 +207,7 @@ func (h *Hub) fill(t *topic) {
 		cancel()
 		if err != nil && try < resyncTries && h.base.Err() == nil {
 			h.log.WarnContext(h.base, "history not read", "err", err, "attempt", try+1)
-			wait(h.base, resyncPause<<try)
+			_ = wait.For(h.base, resyncPause<<try)
 			continue
 		}
 		t.mu.Lock()
@@ -254,15 +256,6 @@ func (h *Hub) goLive(t *topic) bool {
 	}
 	t.waiting = nil
 	return true
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
-	}
 }
 
 // attach makes c follow a topic from where it stands, which is the answer. from is what the client has already.

@@ -1,6 +1,7 @@
 package bandwidth
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"time"
@@ -45,24 +46,14 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
+	loginAPI := cmp.Or(o.APIBase, defaultLogin)
+	o, base, err := o.Ready(omni.CarrierBandwidth, defaultAPI)
+	if err != nil {
+		return nil, err
+	}
 	c := &Carrier{
-		config: conf, publicID: a.PublicID, api: o.APIBase, http: o.HTTP, now: o.Now,
+		config: conf, publicID: a.PublicID, api: o.APIBase, base: base, http: o.HTTP, now: o.Now,
 		checks: checks[conf.Scheme], logins: logins,
-	}
-	loginAPI := o.APIBase
-	if c.api == "" {
-		c.api, loginAPI = defaultAPI, defaultLogin
-	}
-	base, err := url.Parse(c.api)
-	if err != nil || base.Host == "" {
-		return nil, omni.Problemf(omni.ErrInvalid, "the base of Bandwidth's API is not a URL")
-	}
-	c.base = base
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
 	}
 	if conf.ClientID != "" {
 		c.tokens = newTokens(loginAPI+tokenPath, conf.ClientID, conf.ClientSecret, c.http, c.now)

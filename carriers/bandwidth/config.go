@@ -99,8 +99,8 @@ func readConfig(a carriers.Account) (Config, error) {
 	get := func(name string) string { return strings.TrimSpace(a.Config[name]) }
 	c := Config{
 		AccountID: get(accountID), ApplicationID: get(applicationID), Scheme: get(scheme),
-		Username: a.Config[username], Passwords: secrets(a, password),
-		StatusUsername: a.Config[statusUsername], StatusPasswords: secrets(a, statusPassword),
+		Username: a.Config[username], Passwords: a.Secrets(password),
+		StatusUsername: a.Config[statusUsername], StatusPasswords: a.Secrets(statusPassword),
 		ClientID: get(clientID), ClientSecret: a.Credential(clientSecret),
 		APIUser: get(apiUser), APIPassword: a.Credential(apiPassword),
 		Priority: get(priority),
@@ -178,16 +178,6 @@ func (c Config) checkLogin(bad map[string]string) {
 	case strings.Contains(c.APIUser, ":"):
 		bad[apiUser] = "must not contain a colon"
 	}
-}
-
-func secrets(a carriers.Account, name string) []omni.Secret {
-	var all []omni.Secret
-	for _, s := range a.Credentials[name] {
-		if !s.IsZero() {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 func isUUID(s string) bool {

@@ -36,10 +36,10 @@ var (
 	Statuses = statuses
 )
 
-func reasonsOf(table map[string]failure) map[string]omni.Reason {
+func reasonsOf(table map[string]carriers.Failure) map[string]omni.Reason {
 	all := map[string]omni.Reason{}
 	for code, f := range table {
-		all[code] = f.reason
+		all[code] = f.Reason
 	}
 	return all
 }

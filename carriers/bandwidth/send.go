@@ -198,11 +198,11 @@ func (c *Carrier) refused(a carriers.Answer) error {
 		return a.Refused(carriers.ReasonOfStatus(a.Status), "", c.now())
 	}
 	if f, ok := reasons[string(answer.ErrorCode)]; ok {
-		return a.Refused(f.reason, string(answer.ErrorCode), c.now())
+		return a.Refused(f.Reason, string(answer.ErrorCode), c.now())
 	}
 	kind := word(string(answer.Type))
 	if f, ok := types[kind]; ok && a.Status/100 == 4 {
-		return a.Refused(f.reason, kind, c.now())
+		return a.Refused(f.Reason, kind, c.now())
 	}
 	reason := carriers.ReasonOfStatus(a.Status)
 	if a.Status/100 == 5 && (kind != "" || answer.Timestamp != "" && answer.Path != "") {

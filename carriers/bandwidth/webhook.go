@@ -2,7 +2,6 @@ package bandwidth
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -271,15 +270,4 @@ func readRich(e *omni.CarrierChannelEvent, in event) {
 }
 
 // Respond implements carriers.Carrier. Bandwidth looks at the status alone; what is not 2xx comes again for a day.
-func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{Status: http.StatusOK, Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	default:
-		r.MessageType = carriers.TypeMessage
-	}
-	return r
-}
+func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse { return carriers.Taken(p) }

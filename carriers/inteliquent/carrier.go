@@ -2,7 +2,6 @@ package inteliquent
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 
 	"omniservice/carriers"
@@ -40,23 +39,14 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
-	c := &Carrier{
+	o, _, err = o.Ready(omni.CarrierInteliquent, defaultAPI)
+	if err != nil {
+		return nil, err
+	}
+	return &Carrier{
 		config: conf, publicID: a.PublicID, webhookURL: o.WebhookURL, api: o.APIBase, http: o.HTTP, now: o.Now,
 		checks: checks[conf.Scheme], digests: digests[conf.Scheme],
-	}
-	if c.api == "" {
-		c.api = defaultAPI
-	}
-	if base, err := url.Parse(c.api); err != nil || base.Host == "" {
-		return nil, omni.Problemf(omni.ErrInvalid, "the base of Inteliquent's API is not a URL")
-	}
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
-	}
-	return c, nil
+	}, nil
 }
 
 // Carrier is one Inteliquent account.

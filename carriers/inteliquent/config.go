@@ -81,8 +81,8 @@ type Config struct {
 func readConfig(a carriers.Account) (Config, error) {
 	get := func(name string) string { return strings.TrimSpace(a.Config[name]) }
 	c := Config{
-		OutboundKey: a.Credential(outboundKey), Scheme: get(scheme), APIKeys: secrets(a, apiKey),
-		HeaderName: get(headerName), HeaderValues: secrets(a, headerValue),
+		OutboundKey: a.Credential(outboundKey), Scheme: get(scheme), APIKeys: a.Secrets(apiKey),
+		HeaderName: get(headerName), HeaderValues: a.Secrets(headerValue),
 	}
 	if c.Scheme == "" {
 		c.Scheme = schemeDigest
@@ -143,16 +143,6 @@ func (c Config) checkWebhooks(a carriers.Account, bad map[string]string) {
 	default:
 		bad[scheme] = "must be digest, hmac, either, header or path"
 	}
-}
-
-func secrets(a carriers.Account, name string) []omni.Secret {
-	var all []omni.Secret
-	for _, s := range a.Credentials[name] {
-		if !s.IsZero() {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 // isToken reports whether s can be the name of a header (RFC 9110 §5.6.2).

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -200,17 +199,7 @@ const taken = `{"statusCode":"200","status":"success"}`
 
 // Respond implements carriers.Carrier.
 func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{
-		Status: http.StatusOK, ContentType: "application/json", Body: taken,
-		Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown,
-	}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	default:
-		r.MessageType = carriers.TypeMessage
-	}
+	r := carriers.Taken(p)
+	r.ContentType, r.Body = "application/json", taken
 	return r
 }

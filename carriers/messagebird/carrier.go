@@ -2,7 +2,6 @@ package messagebird
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -52,23 +51,18 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
+	double := o.APIBase
+	o, _, err = o.Ready(omni.CarrierMessageBird, restAPI)
+	if err != nil {
+		return nil, err
+	}
 	c := &Carrier{
 		config: conf, accountID: a.ID, webhookURL: o.WebhookURL, http: o.HTTP, now: o.Now,
 		rest: restAPI, conversations: conversationsAPI, bird: birdAPI,
 		checks: checks[conf.scheme], used: newUsedTokens(maxUsed),
 	}
-	if o.APIBase != "" {
-		base, err := url.Parse(o.APIBase)
-		if err != nil || base.Host == "" {
-			return nil, omni.Problemf(omni.ErrInvalid, "the base of MessageBird's API is not a URL")
-		}
-		c.rest, c.conversations, c.bird = o.APIBase, o.APIBase, o.APIBase
-	}
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
+	if double != "" {
+		c.rest, c.conversations, c.bird = double, double, double
 	}
 	return c, nil
 }

@@ -166,7 +166,7 @@ func readConfig(a carriers.Account) (config, error) {
 	c := config{
 		product: setting(productField, productSMS), workspace: setting(workspaceField, ""),
 		window: maxWindow, perSecond: defaultPace,
-		accessKeys: given(a, accessKey), signingKeys: given(a, signingKey), urlSecrets: given(a, urlSecret),
+		accessKeys: a.Secrets(accessKey), signingKeys: a.Secrets(signingKey), urlSecrets: a.Secrets(urlSecret),
 		mediaHosts: strings.FieldsFunc(setting(hostsField, ""), separator),
 	}
 	c.scheme = setting(schemeField, map[bool]string{false: schemeJWT, true: schemeBird}[c.product == productBird])
@@ -219,11 +219,6 @@ func readConfig(a carriers.Account) (config, error) {
 		return config{}, p
 	}
 	return c, nil
-}
-
-// given are the secrets of a name that are not empty.
-func given(a carriers.Account, name string) []omni.Secret {
-	return slices.DeleteFunc(slices.Clone(a.Credentials[name]), omni.Secret.IsZero)
 }
 
 func separator(r rune) bool {

@@ -2,7 +2,6 @@ package messagebird
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -239,17 +238,7 @@ func millis(at time.Time, err error) omni.Millis {
 
 // Respond implements carriers.Carrier. The carrier wants the text OK, at least for SMS.
 func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{
-		Status: http.StatusOK, ContentType: "text/plain; charset=utf-8", Body: "OK",
-		Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown,
-	}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	default:
-		r.MessageType = carriers.TypeMessage
-	}
+	r := carriers.Taken(p)
+	r.ContentType, r.Body = "text/plain; charset=utf-8", "OK"
 	return r
 }

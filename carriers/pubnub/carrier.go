@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"omniservice/carriers"
@@ -48,24 +47,17 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
-	c := &Carrier{config: conf, api: o.APIBase, http: o.HTTP, now: o.Now, openFile: o.OpenFile, spellings: spellings}
+	o, base, err := o.Ready(omni.CarrierPubNub, defaultAPI)
+	if err != nil {
+		return nil, err
+	}
+	c := &Carrier{
+		config: conf, api: o.APIBase, apiScheme: base.Scheme, apiHost: base.Host, http: o.HTTP, now: o.Now, openFile: o.OpenFile,
+		spellings: spellings,
+	}
 	c.checks = headerChecks
 	if conf.scheme == schemeFunction {
 		c.checks = functionChecks
-	}
-	if c.api == "" {
-		c.api = defaultAPI
-	}
-	base, err := url.Parse(c.api)
-	if err != nil || base.Host == "" {
-		return nil, omni.Problemf(omni.ErrInvalid, "the base of PubNub's API is not a URL")
-	}
-	c.apiScheme, c.apiHost = base.Scheme, base.Host
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
 	}
 	return c, nil
 }

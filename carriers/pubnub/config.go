@@ -110,11 +110,7 @@ func readConfig(a carriers.Account) (config, error) {
 		hours: get(messageHours, ""), messageType: get(customMessageType, ""), checkChannel: get(checkChannel, defaultCheck),
 		perSecond: defaultPace, auth: a.Credential(authToken), secretKey: a.Credential(secretKey),
 	}
-	for _, t := range a.Credentials[webhookToken] {
-		if !t.IsZero() {
-			c.tokens = append(c.tokens, t)
-		}
-	}
+	c.tokens = a.Secrets(webhookToken)
 	bad := map[string]string{}
 	require := func(ok bool, field, problem string) {
 		if !ok {

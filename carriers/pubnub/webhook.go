@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
 	"path"
 	"slices"
 	"strconv"
@@ -427,16 +426,7 @@ func (p *parser) action(it item, removed bool) {
 }
 
 // Respond implements carriers.Carrier. PubNub looks at the status alone.
-func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{Status: http.StatusOK, Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeMessage}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric, r.MessageType = carriers.Rejected, carriers.TypeUnknown
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	}
-	return r
-}
+func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse { return carriers.Taken(p) }
 
 var errNoID = errors.New("the id of the message is not a channel, a colon and a timetoken")
 

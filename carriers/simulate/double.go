@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"omniservice/carriers"
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -307,12 +308,12 @@ func (d *Double) reportAll(s Sent, all []Report, delay time.Duration, first chan
 			close(first)
 			continue
 		}
-		if wait(d.ctx, delay) != nil {
+		if wait.For(d.ctx, delay) != nil {
 			return
 		}
 		pause := reportPause
 		for try := 1; d.Report(d.ctx, s, r) != nil && try < reportTries; try++ {
-			if wait(d.ctx, pause) != nil {
+			if wait.For(d.ctx, pause) != nil {
 				return
 			}
 			pause *= 2
@@ -426,18 +427,3 @@ func (d *Double) Templates() []omni.MessageTemplate {
 
 // Now implements Desk.
 func (d *Double) Now() time.Time { return d.o.Now() }
-
-// wait waits for d, or for the end of ctx, which is an error.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}

@@ -16,12 +16,7 @@ func (*Provider) Fields() []carriers.Field {
 }
 
 func readSecrets(a carriers.Account) ([]omni.Secret, error) {
-	var secrets []omni.Secret
-	for _, s := range a.Credentials[secretName] {
-		if !s.IsZero() {
-			secrets = append(secrets, s)
-		}
-	}
+	secrets := a.Secrets(secretName)
 	if len(secrets) == 0 {
 		p := omni.Problemf(omni.ErrInvalid, "the Test account is not set up right")
 		p.Fields = map[string]string{secretName: "is required"}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf16"
 
 	"omniservice/carriers"
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -23,7 +24,7 @@ func (c *Carrier) Send(ctx context.Context, m omni.ServiceMessage) (carriers.Sen
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonMalformed, Err: err}
 	}
 	b := c.provider.Behaviour(c.accountID)
-	if err := wait(ctx, b.answerDelay()); err != nil {
+	if err := wait.For(ctx, b.answerDelay()); err != nil {
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonUnreachable, Err: err}
 	}
 	var failure *carriers.SendError
@@ -73,7 +74,11 @@ func (c *Carrier) take(m omni.ServiceMessage, b Behaviour) (carriers.SendResult,
 	p := c.provider
 	result := carriers.SendResult{CarrierMessageID: "test-" + omni.NewToken(16), Status: omni.StatusQueued}
 	if m.Publish.ChannelType.Family() == omni.ChannelSMS {
-		result.Segments = segments(m.Payload.TextBody())
+		count, err := omni.CountSegments(m.Payload.TextBody())
+		if err != nil {
+			return carriers.SendResult{}, err
+		}
+		result.Segments = count.Segments
 	}
 	d := &Delivery{
 		ID: m.ID, CarrierMessageID: result.CarrierMessageID, ChannelType: m.Publish.ChannelType,
@@ -101,7 +106,7 @@ func (c *Carrier) take(m omni.ServiceMessage, b Behaviour) (carriers.SendResult,
 // report brings the statuses of a message back, one after the other.
 func (c *Carrier) report(ctx context.Context, d *Delivery, of Delivery, plan []omni.Status, b Behaviour) {
 	for _, status := range plan {
-		if wait(ctx, b.reportDelay()) != nil {
+		if wait.For(ctx, b.reportDelay()) != nil {
 			return
 		}
 		e := omni.CarrierChannelEvent{
@@ -127,7 +132,7 @@ func (c *Carrier) report(ctx context.Context, d *Delivery, of Delivery, plan []o
 func (c *Carrier) bring(ctx context.Context, e omni.CarrierChannelEvent) bool {
 	pause := deliverPause
 	for try := 1; c.deliver(ctx, c.accountID, []omni.CarrierChannelEvent{e}) != nil && try < deliverTries; try++ {
-		if wait(ctx, pause) != nil {
+		if wait.For(ctx, pause) != nil {
 			return false
 		}
 		pause *= 2
@@ -149,35 +154,4 @@ func (c *Carrier) Lookup(_ context.Context, m omni.ServiceMessage) (carriers.Sen
 		return carriers.SendResult{}, omni.Problemf(omni.ErrUnavailable, "the Test carrier does not remember so far back")
 	}
 	return carriers.SendResult{}, omni.Problemf(omni.ErrNotFound, "the Test carrier never took this message")
-}
-
-// segments counts the SMS parts of a text as a carrier would, taking ASCII for GSM-7.
-func segments(text string) int {
-	units := utf16.Encode([]rune(text))
-	one, many := 160, 153
-	for _, u := range units {
-		if u > 0x7f {
-			one, many = 70, 67
-			break
-		}
-	}
-	if len(units) <= one {
-		return 1
-	}
-	return (len(units) + many - 1) / many
-}
-
-// wait waits for d, or for the end of ctx, which is an error.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -144,7 +145,7 @@ func (c Client) Post(ctx context.Context, in Inbound) error {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, time.Duration(in.DelayMs)*time.Millisecond); err != nil {
+	if err := wait.For(ctx, time.Duration(in.DelayMs)*time.Millisecond); err != nil {
 		return fmt.Errorf("wait for the delay: %w", err)
 	}
 	for i, body := range bodies {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"omniservice/carriers"
 	"omniservice/omni"
@@ -293,17 +292,9 @@ func setFailure(e *omni.CarrierChannelEvent, code string) {
 
 // Respond implements carriers.Carrier.
 func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{Status: http.StatusOK, Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	default:
-		r.MessageType = carriers.TypeMessage
-		if p.Events[0].Fragment != nil {
-			r.Metric = carriers.FragmentReceived
-		}
+	r := carriers.Taken(p)
+	if r.MessageType == carriers.TypeMessage && p.Events[0].Fragment != nil {
+		r.Metric = carriers.FragmentReceived
 	}
 	return r
 }

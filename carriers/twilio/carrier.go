@@ -2,7 +2,6 @@ package twilio
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 
 	"omniservice/carriers"
@@ -37,22 +36,14 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
-	c := &Carrier{config: conf, webhookURL: o.WebhookURL, api: o.APIBase, http: o.HTTP, now: o.Now, checks: checks, spellings: spellings}
-	if c.api == "" {
-		c.api = defaultAPI
+	o, base, err := o.Ready(omni.CarrierTwilio, defaultAPI)
+	if err != nil {
+		return nil, err
 	}
-	base, err := url.Parse(c.api)
-	if err != nil || base.Host == "" {
-		return nil, omni.Problemf(omni.ErrInvalid, "the base of Twilio's API is not a URL")
-	}
-	c.apiHost = base.Host
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
-	}
-	return c, nil
+	return &Carrier{
+		config: conf, webhookURL: o.WebhookURL, api: o.APIBase, apiHost: base.Host, http: o.HTTP, now: o.Now,
+		checks: checks, spellings: spellings,
+	}, nil
 }
 
 // Carrier is one Twilio account, or subaccount.

@@ -54,11 +54,7 @@ func readConfig(a carriers.Account) (config, error) {
 		apiKeySID:           strings.TrimSpace(a.Config[apiKeySID]),
 		apiKeySecret:        a.Credential(apiKeySecret),
 	}
-	for _, t := range a.Credentials[authToken] {
-		if !t.IsZero() {
-			c.authTokens = append(c.authTokens, t)
-		}
-	}
+	c.authTokens = a.Secrets(authToken)
 	bad := map[string]string{}
 	if !isSID("AC", c.accountSID) {
 		bad[accountSID] = "must be AC and 32 hexadecimal digits"

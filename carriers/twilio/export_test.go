@@ -32,7 +32,7 @@ var (
 	Reasons = func() map[string]omni.Reason {
 		all := map[string]omni.Reason{}
 		for code, f := range reasons {
-			all[code] = f.reason
+			all[code] = f.Reason
 		}
 		return all
 	}()

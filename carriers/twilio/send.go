@@ -129,7 +129,7 @@ func (c *Carrier) refused(a carriers.Answer) error {
 		code = ""
 	}
 	if f, ok := reasons[code]; ok {
-		return a.Refused(f.reason, code, c.now())
+		return a.Refused(f.Reason, code, c.now())
 	}
 	return a.Refused(carriers.ReasonOfStatus(a.Status), code, c.now())
 }

@@ -1,7 +1,6 @@
 package twilio
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 
@@ -214,14 +213,8 @@ func readFiles(p params) []omni.MediaReference {
 // Respond implements carriers.Carrier. Twilio reads the answer to a message as TwiML, and would send what another
 // text says; the answer to a status it ignores.
 func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{Status: http.StatusOK, Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	default:
-		r.MessageType = carriers.TypeMessage
+	r := carriers.Taken(p)
+	if r.MessageType == carriers.TypeMessage {
 		r.ContentType, r.Body = "text/xml; charset=utf-8", noReply
 	}
 	return r

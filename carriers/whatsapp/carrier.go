@@ -35,25 +35,16 @@ func (*Provider) Open(a carriers.Account, o carriers.Options) (carriers.Carrier,
 	if err != nil {
 		return nil, err
 	}
+	o, base, err := o.Ready(omni.CarrierWhatsApp, defaultAPI)
+	if err != nil {
+		return nil, err
+	}
 	c := &Carrier{
 		config: conf, webhookURL: o.WebhookURL, api: o.APIBase, http: o.HTTP, now: o.Now, openFile: o.OpenFile,
 		state: newState(conf.phones), checks: checks, challenges: challenges,
 	}
-	if c.api == "" {
-		c.api = defaultAPI
-	}
-	base, err := url.Parse(c.api)
-	if err != nil || base.Host == "" {
-		return nil, omni.Problemf(omni.ErrInvalid, "the base of WhatsApp's API is not a URL")
-	}
 	if c.api != defaultAPI {
 		c.double = base
-	}
-	if c.http == nil {
-		c.http = http.DefaultClient
-	}
-	if c.now == nil {
-		c.now = time.Now
 	}
 	return c, nil
 }

@@ -82,8 +82,8 @@ func readConfig(a carriers.Account) (config, error) {
 		wabaID:       setting(wabaID),
 		appID:        setting(appID),
 		version:      setting(apiVersion),
-		appSecrets:   secrets(a, appSecret),
-		verifyTokens: secrets(a, verifyToken),
+		appSecrets:   a.Secrets(appSecret),
+		verifyTokens: a.Secrets(verifyToken),
 		accessToken:  a.Credential(accessToken),
 	}
 	bad := map[string]string{}
@@ -122,17 +122,6 @@ func readConfig(a carriers.Account) (config, error) {
 		return config{}, p
 	}
 	return c, nil
-}
-
-// secrets returns the secrets of a name that are set, newest first.
-func secrets(a carriers.Account, name string) []omni.Secret {
-	var all []omni.Secret
-	for _, s := range a.Credentials[name] {
-		if !s.IsZero() {
-			all = append(all, s)
-		}
-	}
-	return all
 }
 
 // readPhones reads a list of number=id.

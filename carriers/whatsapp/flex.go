@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"omniservice/carriers"
 	"omniservice/omni"
 )
 
@@ -119,7 +120,7 @@ func (l List[T]) MarshalJSON() ([]byte, error) {
 // Len counts the elements.
 func (l List[T]) Len() int {
 	n := 0
-	for range elements(l.raw) {
+	for range carriers.Elements(l.raw) {
 		n++
 	}
 	return n
@@ -128,7 +129,7 @@ func (l List[T]) Len() int {
 // All gives the elements in order.
 func (l List[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
-		for b := range elements(l.raw) {
+		for b := range carriers.Elements(l.raw) {
 			var v T
 			if r, ok := any(&v).(reader); ok {
 				r.read(b)
@@ -169,7 +170,7 @@ func members(object []byte) iter.Seq2[string, []byte] {
 		if !bytes.HasPrefix(object, []byte("{")) {
 			return
 		}
-		for m := range elements(object) {
+		for m := range carriers.Elements(object) {
 			end := 1
 			for end < len(m) && m[end] != '"' {
 				if m[end] == '\\' {
@@ -184,38 +185,6 @@ func members(object []byte) iter.Seq2[string, []byte] {
 			if !yield(string(m[1:end]), bytes.TrimSpace(bytes.TrimPrefix(value, []byte(":")))) {
 				return
 			}
-		}
-	}
-}
-
-// elements gives the elements of an array, or the members of an object, that is known to be JSON, without decoding them.
-func elements(array []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		if len(array) < 2 {
-			return
-		}
-		inside := array[1 : len(array)-1]
-		start, depth, quoted := 0, 0, false
-		for i := 0; i < len(inside); i++ {
-			switch c := inside[i]; {
-			case quoted && c == '\\':
-				i++
-			case c == '"':
-				quoted = !quoted
-			case quoted:
-			case c == '{' || c == '[':
-				depth++
-			case c == '}' || c == ']':
-				depth--
-			case c == ',' && depth == 0:
-				if !yield(bytes.TrimSpace(inside[start:i])) {
-					return
-				}
-				start = i + 1
-			}
-		}
-		if last := bytes.TrimSpace(inside[start:]); len(last) > 0 {
-			yield(last)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -201,15 +200,9 @@ func tooMany(what string) error {
 
 // Respond implements carriers.Carrier. Meta looks at the status alone.
 func (*Carrier) Respond(p carriers.Parsed) carriers.HTTPResponse {
-	r := carriers.HTTPResponse{Status: http.StatusOK, Metric: carriers.ReceivedAndForwarded, MessageType: carriers.TypeUnknown}
-	switch {
-	case len(p.Events) == 0:
-		r.Metric = carriers.Rejected
-	case p.Events[0].Kind == omni.EventStatus:
-		r.MessageType = carriers.TypeDeliveryStatusNotification
-	case p.Events[0].Kind == omni.EventMessage:
-		r.MessageType = carriers.TypeMessage
-	default: // a notice
+	r := carriers.Taken(p)
+	if r.MessageType == carriers.TypeMessage && p.Events[0].Kind != omni.EventMessage { // a notice
+		r.MessageType = carriers.TypeUnknown
 	}
 	return r
 }

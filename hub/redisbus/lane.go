@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -231,7 +232,7 @@ func (l *lane) down(err error) {
 // probe asks the server whether it is back, until it is or is nobody's server any more.
 func (l *lane) probe() {
 	for pause := firstProbe; ; pause = min(2*pause, lastProbe) {
-		if !wait(l.bus.base, pause) {
+		if wait.For(l.bus.base, pause) != nil {
 			return
 		}
 		err := l.try()
@@ -273,16 +274,4 @@ func (l *lane) end() {
 		o.finish(l.refusal())
 	}
 	l.queue = nil
-}
-
-// wait reports false if ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -199,7 +200,7 @@ func (b *Bus) placeLoop() {
 			return
 		case <-b.place:
 		}
-		if !b.placeAll() && !wait(b.listen, lastProbe) {
+		if !b.placeAll() && wait.For(b.listen, lastProbe) != nil {
 			return
 		}
 	}
@@ -256,7 +257,7 @@ func (l *link) run() {
 		begin := time.Now()
 		err := l.session()
 		if l.bus.nodes != nil && !l.wasUp() { // who else has the topics is known in a moment, not at once
-			wait(l.bus.listen, lastProbe)
+			_ = wait.For(l.bus.listen, lastProbe)
 		}
 		if l.bus.listen.Err() != nil || !l.lost(err) {
 			return
@@ -264,7 +265,7 @@ func (l *link) run() {
 		if time.Since(begin) > 2*lastPause {
 			pause = firstPause
 		}
-		if !wait(l.bus.listen, pause/2+rand.N(pause/2)) { //nolint:gosec // spreads load, hides nothing
+		if wait.For(l.bus.listen, pause/2+rand.N(pause/2)) != nil { //nolint:gosec // spreads load, hides nothing
 			return
 		}
 		pause = min(2*pause, lastPause)

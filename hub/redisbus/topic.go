@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"omniservice/hub"
+	"omniservice/internal/wait"
 	"omniservice/omni"
 )
 
@@ -251,7 +252,7 @@ func (b *Bus) repairLoop() {
 		case <-b.repairs.wake:
 		}
 		if again := b.repair(b.repairs.take()); len(again) > 0 {
-			if !wait(b.listen, repairPause) {
+			if wait.For(b.listen, repairPause) != nil {
 				return
 			}
 			b.repairs.add(again...)
