@@ -66,11 +66,31 @@ type Challenger interface {
 
 // MediaFetcher is a Carrier whose files need more than a plain GET: credentials, or a step before.
 type MediaFetcher interface {
-	// MediaRequest makes the request for a file of an inbound message. Credentials in it go to its host only.
+	// MediaRequest makes the request for a file of an inbound message. Credentials in it go to its host only. ExpectSum notes
+	// with it what the file has to hash to, if that is learnt only now. A file that the provider does not have any more is
+	// omni.ErrNotFound, and not asked for again.
 	MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error)
 	// MediaHosts lists the hosts that a file's URL may name, with their port if they have one; *.example.com stands for all
 	// below example.com.
 	MediaHosts() []string
+}
+
+// sumKey is where a request keeps what its file has to hash to.
+type sumKey struct{}
+
+// ExpectSum notes with the request for a file the SHA-256 that the provider says it has, as lower-case hex, where the
+// reference does not tell it. "" notes nothing.
+func ExpectSum(r *http.Request, sha256 string) *http.Request {
+	if sha256 == "" {
+		return r
+	}
+	return r.WithContext(context.WithValue(r.Context(), sumKey{}, sha256))
+}
+
+// ExpectedSum is what ExpectSum noted, or "".
+func ExpectedSum(r *http.Request) string {
+	sum, _ := r.Context().Value(sumKey{}).(string)
+	return sum
 }
 
 // Lookuper is a Carrier that can be asked what became of a send whose answer was lost.

@@ -15,7 +15,7 @@ type MediaReference struct {
 	ContentType string      `json:"contentType,omitempty" bson:"contentType,omitempty"` // MIME, as claimed until State is ready, then as sniffed
 	Size        int64       `json:"size,omitempty"        bson:"size,omitempty"`        // bytes; 0 unknown
 	FileName    string      `json:"fileName,omitempty"    bson:"fileName,omitempty"`    // a label only; hostile text
-	SHA256      string      `json:"sha256,omitempty"      bson:"sha256,omitempty"`      // lower-case hex of the stored bytes
+	SHA256      string      `json:"sha256,omitempty"      bson:"sha256,omitempty"`      // lower-case hex: of the stored bytes; until State is ready, of those that the carrier says it has, empty if it does not say
 	State       MediaState  `json:"state"                 bson:"state"`
 	Failure     string      `json:"failure,omitempty"     bson:"failure,omitempty"` // why State is failed, in words for an agent
 	External    ExternalRef `json:"external"              bson:"external"`

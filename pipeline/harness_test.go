@@ -112,11 +112,15 @@ type fetchingCarrier struct{ fakeCarrier }
 func (c *fetchingCarrier) MediaHosts() []string { return c.f.mediaHosts }
 
 func (*fetchingCarrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.External.URL, http.NoBody)
-	if err == nil {
-		r.SetBasicAuth("account", "password")
+	if ref.External.ID == "gone" {
+		return nil, omni.ErrNotFound
 	}
-	return r, err
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, ref.External.URL, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	r.SetBasicAuth("account", "password")
+	return carriers.ExpectSum(r, ref.External.ID), nil // its ids are sums
 }
 
 func (f *fake) sends() []omni.ServiceMessage {

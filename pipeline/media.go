@@ -2,9 +2,13 @@ package pipeline
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"image"
 	_ "image/gif" // the pictures that browsers show
 	_ "image/jpeg"
@@ -216,10 +220,13 @@ func (p *Pipeline) fetch(ctx context.Context, t omni.Tenant, ch omni.DigitalChan
 	if err != nil {
 		return ref, err
 	}
-	found.SHA256, found.Size, err = p.o.Media.Put(ctx, t.OrganisationID, io.MultiReader(bytes.NewReader(head), body))
+	whole := &summed{r: io.MultiReader(bytes.NewReader(head), body), hash: sha256.New(), want: cmp.Or(ref.SHA256, carriers.ExpectedSum(r))}
+	found.SHA256, found.Size, err = p.o.Media.Put(ctx, t.OrganisationID, whole)
 	switch {
 	case body.err != nil:
 		return ref, unreachable(body.err)
+	case errors.Is(err, errOtherSum):
+		return ref, &fileError{words: "The file came damaged from the carrier: it is not the one that was sent. Ask for it to be sent again.", err: err}
 	case err != nil:
 		return ref, fmt.Errorf("keep file: %w", err)
 	}
@@ -247,7 +254,32 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// errOtherSum is what a file's reader gives instead of its end if the file is not the one that its carrier told of.
+var errOtherSum = errors.New("its SHA-256 is another than the carrier says")
+
+// summed reads a file that has to have a SHA-256. It ends with errOtherSum where it has another, so that whoever keeps it does not.
+type summed struct {
+	r    io.Reader
+	hash hash.Hash
+	want string // lower-case hex; empty: any
+}
+
+// Read implements io.Reader.
+func (s *summed) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	if s.want == "" {
+		return n, err
+	}
+	s.hash.Write(b[:n])
+	if errors.Is(err, io.EOF) && hex.EncodeToString(s.hash.Sum(nil)) != s.want {
+		err = errOtherSum
+	}
+	return n, err
+}
+
 const notShown = "Files of this kind are not shown, because they can do harm."
+
+const fileGone = "The carrier does not have the file. Ask for it to be sent again."
 
 const notAllowed = "The address of this file is not one that files may be fetched from."
 
@@ -266,6 +298,9 @@ func mediaRequest(ctx context.Context, c carriers.Carrier, ref omni.MediaReferen
 		return r, nil
 	}
 	r, err := f.MediaRequest(ctx, ref)
+	if errors.Is(err, omni.ErrNotFound) {
+		return nil, &fileError{words: fileGone, final: true, err: err}
+	}
 	if errors.Is(err, omni.ErrForbidden) || errors.Is(err, omni.ErrInvalid) {
 		return nil, &fileError{words: notAllowed, final: true, err: err}
 	}
@@ -310,7 +345,7 @@ func answered(status int) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return &fileError{words: "The carrier refused to give the file. An admin has to look at the carrier account.", err: err}
 	case http.StatusNotFound, http.StatusGone:
-		return &fileError{words: "The carrier does not have the file. Ask for it to be sent again.", err: err}
+		return &fileError{words: fileGone, err: err}
 	default:
 		return unreachable(err)
 	}

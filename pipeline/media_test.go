@@ -3,17 +3,21 @@ package pipeline_test
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/hex"
 	"hash/crc32"
 	"image"
 	"image/gif"
 	"image/jpeg"
 	"image/png"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -406,6 +410,81 @@ func TestSec_M1_ACarriersPasswordGoesToItsHostsOnly(t *testing.T) {
 	require.Contains(t, got[1].Failure, "address")
 	require.Equal(t, int64(1), foreign.Load(), "only through the carrier's own redirect")
 	require.Zero(t, leaked.Load())
+}
+
+// What a carrier tells of a file's content is looked at: what came is that, or it is fetched again and at last given up.
+func TestAFileIsTheOneThatWasSent(t *testing.T) {
+	t.Parallel()
+	sent := pngFile(t)
+	sum := func(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
+	cut := sent[:len(sent)-1]
+	long := append(slices.Clone(sent), make([]byte, 600<<10)...) // more than is looked at before it is kept
+	var mu sync.Mutex
+	asked := map[string]int{}
+	server := files(t, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.URL.Path]++
+		switch {
+		case r.URL.Path == "/long":
+			_, _ = w.Write(long)
+		case r.URL.Path == "/cut", r.URL.Path == "/late" && asked["/late"] < 3:
+			_, _ = w.Write(cut)
+		default:
+			_, _ = w.Write(sent)
+		}
+	})
+	cases := []struct {
+		path      string
+		sum       string // in the webhook
+		sumLater  string // learnt as it is fetched
+		asked     int
+		damaged   bool
+		wantGiven []byte
+	}{
+		{"/whole", sum(sent), "", 1, false, sent},
+		{"/long", sum(long), "", 1, false, long},
+		{"/untold", "", "", 1, false, sent},
+		{"/later", "", sum(sent), 1, false, sent},
+		{"/both", sum(sent), sum(cut), 1, false, sent}, // the webhook's word is the first
+		{"/late", sum(sent), "", 3, false, sent},
+		{"/cut", sum(sent), "", 5, true, nil},
+		{"/another", "", sum(cut), 5, true, nil},
+	}
+	var kept pipeline.Media
+	s := newSystem(t, withMedia(t, &kept, server))
+	s.carrier.mediaHosts = []string{strings.TrimPrefix(server.URL, "https://")}
+	s.run()
+	e := mms("in-1")
+	for _, c := range cases {
+		ref := mms("", server.URL+c.path, "image/png").Media[0]
+		ref.SHA256, ref.External.ID = c.sum, c.sumLater
+		e.Media = append(e.Media, ref)
+	}
+	gone := mms("", server.URL+"/gone", "image/png").Media[0]
+	gone.External.ID = "gone"
+	e.Media = append(e.Media, gone)
+	s.accept(e)
+	got := s.settled(len(e.Media))
+	mu.Lock()
+	defer mu.Unlock()
+	for n, c := range cases {
+		require.Equal(t, c.asked, asked[c.path], c.path)
+		if c.damaged {
+			require.Equal(t, omni.MediaFailed, got[n].State, c.path)
+			require.Contains(t, got[n].Failure, "damaged", c.path)
+			continue
+		}
+		require.Equal(t, omni.MediaReady, got[n].State, "%s: %s", c.path, got[n].Failure)
+		require.Equal(t, sum(c.wantGiven), got[n].SHA256, c.path)
+		require.Equal(t, c.wantGiven, content(t, kept, s.tenant.OrganisationID, got[n].SHA256), c.path)
+	}
+	last := got[len(cases)]
+	require.Equal(t, omni.MediaFailed, last.State)
+	require.Contains(t, last.Failure, "does not have the file")
+	require.Zero(t, asked["/gone"])
+	_, err := kept.Open(t.Context(), s.tenant.OrganisationID, sum(cut))
+	require.ErrorIs(t, err, fs.ErrNotExist, "what is damaged is not kept")
 }
 
 func TestSec_M1_HostsOfACarrier(t *testing.T) {

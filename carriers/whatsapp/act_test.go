@@ -3,6 +3,7 @@ package whatsapp_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -341,9 +342,19 @@ func TestSec_M1_FilesAreFetchedFromMetaAlone(t *testing.T) {
 	r, err := c.MediaRequest(t.Context(), omni.MediaReference{External: omni.ExternalRef{URL: "https://lookaside.fbsbx.com/2"}})
 	require.NoError(t, err, "a webhook may bring the address alone")
 	require.Equal(t, "https://lookaside.fbsbx.com/2", r.URL.String())
+	require.Empty(t, carriers.ExpectedSum(r))
+
+	hexSum := hex.EncodeToString(make([]byte, 32))
+	for given, want := range map[string]string{
+		"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=": hexSum, strings.ToUpper(hexSum): hexSum, "AAAA": "", "a": "", "": "",
+	} {
+		r, err := ask(`200 {"url":"https://lookaside.fbsbx.com/2","sha256":"` + given + `"}`)
+		require.NoError(t, err)
+		require.Equal(t, want, carriers.ExpectedSum(r), given)
+	}
 
 	for answer, kind := range map[string]error{
-		`400 {"error":{"code":100,"error_subcode":33}}`: omni.ErrInvalid, // it is gone for good
+		`400 {"error":{"code":100,"error_subcode":33}}`: omni.ErrNotFound, // it is gone for good
 		`401 {"error":{"code":190}}`:                    omni.ErrUnavailable,
 		`500 <html>`:                                    omni.ErrUnavailable,
 		`200 {}`:                                        omni.ErrUnavailable,
@@ -489,6 +500,9 @@ func TestMetadataOfEvents(t *testing.T) {
 	require.Equal(t, omni.Metadata{"userId": "KE.1", "username": "amina"}, user.Metadata)
 	voice := first(`"messages":[{"id":"wamid.1","from":"254711222333","timestamp":"1763800001","type":"audio","audio":{"id":"9","voice":true,"sha256":"x"}}]`)
 	require.Equal(t, omni.Metadata{"voice": "true", "fileSha256": "x"}, voice.Metadata)
+	require.Empty(t, voice.Media[0].SHA256, "it is none")
+	sticker := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"sticker","sticker":{"id":"9","sha256":"/////////////////////////////////////////w8="}}]`)
+	require.Equal(t, strings.Repeat("ff", 31)+"0f", sticker.Media[0].SHA256)
 	require.Equal(t, omni.Millis(1763800001000+7*24*3600*1000), voice.Media[0].External.ExpiresAt)
 	document := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"document","document":{"id":"9","filename":"../../etc/passwd"}}]`)
 	require.Equal(t, "../../etc/passwd", document.Media[0].FileName, "a label, which is never a path")

@@ -3,6 +3,9 @@ package whatsapp
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
 	"mime/multipart"
@@ -220,7 +223,7 @@ func (c *Carrier) MediaHosts() []string {
 // MediaRequest implements carriers.MediaFetcher. Where a file lies is asked anew each time, as its address holds for five
 // minutes: GET /{media id}. The address takes the token too, so it has to be one of Meta's.
 func (c *Carrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error) {
-	address := ref.External.URL
+	address, sum := ref.External.URL, ""
 	if ref.External.ID != "" {
 		if !isMediaID(ref.External.ID) {
 			return nil, omni.Problemf(omni.ErrInvalid, "the file has no id of WhatsApp's")
@@ -230,12 +233,13 @@ func (c *Carrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*h
 			return nil, problemOfFile(err)
 		}
 		var answer struct {
-			URL text `json:"url"`
+			URL    text `json:"url"`
+			SHA256 text `json:"sha256"`
 		}
 		if lenient(a.Body, &answer) != nil || answer.URL == "" {
 			return nil, omni.Problemf(omni.ErrUnavailable, "WhatsApp did not say where the file is")
 		}
-		address = string(answer.URL)
+		address, sum = string(answer.URL), sumOf(string(answer.SHA256))
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.User != nil || !c.mayFetch(u) {
@@ -247,14 +251,26 @@ func (c *Carrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*h
 	}
 	r.Header.Set("Authorization", "Bearer "+c.config.accessToken.Reveal())
 	r.Header.Set("User-Agent", "Mozilla/5.0 (compatible; omniservice)") // without one that looks usual Meta's hosts refuse
-	return r, nil
+	return carriers.ExpectSum(r, sum), nil
+}
+
+// sumOf is a file's SHA-256 as lower-case hex. Meta writes it in Base64 in webhooks, and has written hex elsewhere; what is
+// neither is "", and not checked.
+func sumOf(s string) string {
+	if sum, err := base64.StdEncoding.DecodeString(s); err == nil && len(sum) == sha256.Size {
+		return hex.EncodeToString(sum)
+	}
+	if sum, err := hex.DecodeString(s); err == nil && len(sum) == sha256.Size {
+		return hex.EncodeToString(sum)
+	}
+	return ""
 }
 
 // problemOfFile says why the address of a file cannot be had. Nothing but an id that Meta does not know is final.
 func problemOfFile(err error) error {
 	var s *carriers.SendError
 	if errors.As(err, &s) && (s.Reason == omni.ReasonMalformed || s.Reason == omni.ReasonRejected) {
-		p := omni.Problemf(omni.ErrInvalid, "WhatsApp does not have the file any more")
+		p := omni.Problemf(omni.ErrNotFound, "WhatsApp does not have the file any more")
 		p.Err = err
 		return p
 	}

@@ -358,7 +358,7 @@ func file(e *omni.CarrierChannelEvent, f *mediaContent) bool {
 	}
 	ref := omni.MediaReference{
 		Carrier: omni.CarrierWhatsApp, Type: omni.MediaTypeOf(string(f.MimeType)), ContentType: omni.CleanText(string(f.MimeType)),
-		FileName: omni.CleanName(string(f.Filename)), State: omni.MediaPending, External: omni.ExternalRef{ID: id, URL: address},
+		FileName: omni.CleanName(string(f.Filename)), SHA256: sumOf(string(f.SHA256)), State: omni.MediaPending, External: omni.ExternalRef{ID: id, URL: address},
 	}
 	if e.OccurredAt != 0 {
 		ref.External.ExpiresAt = e.OccurredAt + mediaForMillis
