@@ -96,6 +96,7 @@ type inbox struct {
 	store.Store
 
 	mu     sync.Mutex
+	writes int
 	events []omni.CarrierChannelEvent
 }
 
@@ -106,6 +107,7 @@ func (s *inbox) PutInbox(ctx context.Context, rs ...store.InboxRecord) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.writes++
 	for _, r := range rs {
 		s.events = append(s.events, r.Events...)
 	}
