@@ -99,6 +99,17 @@ func storable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
+// IsUserID reports whether an address is WhatsApp's id of a person whose number it does not tell: BR.1502576394655843, or
+// BR.ENT.… for all businesses of one owner.
+func IsUserID(s string) bool {
+	country, id, ok := strings.Cut(s, ".")
+	id = strings.TrimPrefix(id, "ENT.")
+	return ok && len(country) == 2 && country[0] >= 'A' && country[0] <= 'Z' && country[1] >= 'A' && country[1] <= 'Z' &&
+		id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	})
+}
+
 // Ignore names a part of a webhook that changes nothing. Of the carrier's word 64 characters are kept.
 func Ignore(name, word string) Ignored {
 	word = omni.CleanName(word)

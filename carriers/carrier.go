@@ -182,9 +182,9 @@ type SendResult struct {
 	Status           omni.Status // queued or sent; a carrier that reports nothing later gives sent
 	Segments         int         // 0 if not told
 
-	// RecipientAlias is the recipient's address as the carrier knows it, where that differs from the one that was written to:
-	// both are the same person's. "" if it does not differ, or is not told.
-	RecipientAlias string
+	// RecipientAliases are addresses by which the carrier knows the recipient beside the one that was written to: the number as
+	// it writes it, the id that it gives people. All are the same person's.
+	RecipientAliases []string
 }
 
 // Account is one account's configuration, opened.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"omniservice/carriers"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/store"
@@ -293,7 +294,7 @@ func (p *Pipeline) target(ctx context.Context, a Actor, c wire.SendMessage) (it 
 	now := p.millis()
 	contact, id, _, err := p.store.ResolveIdentity(ctx, a.Tenant, omni.ContactIdentity{
 		ID: omni.NewID(), Tenant: omni.Org(a.Tenant.OrganisationID), ContactID: omni.NewID(), ChannelType: ch.ChannelType,
-		Address: to, Verified: true, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
+		Address: to, Aliases: aliases(ch.ChannelType, to, nil, now), Verified: true, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
 	})
 	if err != nil {
 		return it, ch, id, how, fmt.Errorf("resolve identity: %w", err)
@@ -319,7 +320,7 @@ func NormaliseAddress(family omni.ChannelType, s, country string) (string, error
 	if family != omni.ChannelSMS && family != omni.ChannelWhatsApp {
 		return s, nil
 	}
-	if n := len(s); n >= 3 && n <= 8 && strings.Trim(s, "0123456789") == "" {
+	if n := len(s); n >= 3 && n <= 8 && strings.Trim(s, "0123456789") == "" || family == omni.ChannelWhatsApp && carriers.IsUserID(s) {
 		return s, nil
 	}
 	num, err := phonenumbers.Parse(s, country)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"omniservice/omni"
 	"omniservice/omni/wire"
@@ -118,7 +119,11 @@ func (p *Pipeline) moved(ctx context.Context, r *store.InboxRecord, ch omni.Digi
 	if id.Address == to {
 		return nil
 	}
-	_, err = p.store.ChangeAddress(ctx, r.Tenant, id.ID, to, r.ReceivedAt)
+	if strings.HasPrefix(id.Address, "+") && !strings.HasPrefix(to, "+") { // the number stays what is written to: an id beside it changed
+		_, err = p.store.AddAlias(ctx, r.Tenant, id.ID, omni.IdentityAlias{Address: to, Kind: omni.AliasUserID, At: r.ReceivedAt})
+	} else {
+		_, err = p.store.ChangeAddress(ctx, r.Tenant, id.ID, to, r.ReceivedAt)
+	}
 	switch {
 	case errors.Is(err, omni.ErrConflict), errors.Is(err, omni.ErrInvalid):
 		p.log.WarnContext(ctx, "an address is another contact's already", "carrier", r.Carrier, "account_id", r.AccountID, "org_id", r.Tenant.OrganisationID)

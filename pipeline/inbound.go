@@ -467,6 +467,7 @@ func (p *Pipeline) identify(ctx context.Context, in *incoming, steps *stepList) 
 	c, i, created, err := p.store.ResolveIdentity(ctx, in.tenant, omni.ContactIdentity{
 		ID: omni.NewID(), Tenant: omni.Org(in.tenant.OrganisationID), ContactID: omni.NewID(),
 		ChannelType: in.channel.ChannelType, Address: in.address, Name: in.name, Verified: in.verified,
+		Aliases:    aliases(in.channel.ChannelType, in.address, in.metadata, now),
 		LastSeenAt: in.receivedAt, CreatedAt: now, SchemaVersion: omni.CurrentSchema,
 	})
 	if err != nil {

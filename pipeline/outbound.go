@@ -253,6 +253,7 @@ func (p *Pipeline) sent(ctx context.Context, a *Account, m omni.ServiceMessage, 
 	if status == "" {
 		status = omni.StatusSent
 	}
+	p.learnAliases(ctx, a, m, res)
 	defer p.order.lock(a.Record.ID, m.To.Address)()
 	after, err := p.store.MarkSent(ctx, m.Tenant, m.ID, res.CarrierMessageID, res.Segments, p.sendStatus(m, status, nil, res.CarrierMessageID))
 	if err != nil {

@@ -66,7 +66,7 @@ type SendResult struct {
 	CarrierMessageID string      `json:"carrierMessageId"`
 	Status           omni.Status `json:"status"`
 	Segments         int         `json:"segments"`
-	RecipientAlias   string      `json:"recipientAlias,omitempty"`
+	RecipientAliases []string    `json:"recipientAliases,omitempty"`
 }
 
 // SendError is a carriers.SendError in a file.
@@ -176,7 +176,7 @@ func (h Harness) sendCase(t *testing.T, file string, want SendCase) {
 	got := want
 	got.Request, got.Result, got.Error = server.got, nil, nil
 	if err == nil {
-		got.Result = &SendResult{result.CarrierMessageID, result.Status, result.Segments, result.RecipientAlias}
+		got.Result = &SendResult{result.CarrierMessageID, result.Status, result.Segments, result.RecipientAliases}
 	} else {
 		require.Zero(t, result)
 		e := h.sendError(t, err)

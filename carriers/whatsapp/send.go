@@ -186,7 +186,7 @@ func (c *Carrier) Send(ctx context.Context, m omni.ServiceMessage) (carriers.Sen
 		return carriers.SendResult{}, c.heldBack(err, m.Publish, files)
 	}
 	c.state.release(m.Publish.Sender, pair(m.Publish))
-	return taken(a, o.To)
+	return taken(a, address(m.Publish.Target.Address))
 }
 
 // recipient sets who the message goes to: a number, or the business-scoped id of a person whose number we do not know.
@@ -195,22 +195,12 @@ func (o *OutboundPayload) recipient(to string) error {
 	switch {
 	case strings.Trim(digits, "0123456789") == "" && digits != "" && len(digits) <= 20:
 		o.To = digits
-	case isUserID(to):
+	case carriers.IsUserID(to):
 		o.Recipient = to
 	default:
 		return malformed("the recipient is neither a number nor a user id of WhatsApp")
 	}
 	return nil
-}
-
-// isUserID reports whether s is a business-scoped user id: BR.1502576394655843, or BR.ENT.… of a parent business.
-func isUserID(s string) bool {
-	country, id, ok := strings.Cut(s, ".")
-	id = strings.TrimPrefix(id, "ENT.")
-	return ok && len(country) == 2 && country[0] >= 'A' && country[0] <= 'Z' && country[1] >= 'A' && country[1] <= 'Z' &&
-		id != "" && len(id) <= 128 && !strings.ContainsFunc(id, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
-	})
 }
 
 // phoneID finds the id of one of our numbers: it was configured, came with a webhook, or is asked for.
@@ -276,7 +266,8 @@ func (c *Carrier) heldBack(err error, p *omni.PublishChannel, files sending) err
 func taken(a carriers.Answer, to string) (carriers.SendResult, error) {
 	var answer struct {
 		Contacts []struct {
-			WaID text `json:"wa_id"`
+			WaID   text `json:"wa_id"`
+			UserID text `json:"user_id"`
 		} `json:"contacts"`
 		Messages []struct {
 			ID string `json:"id"`
@@ -293,9 +284,13 @@ func taken(a carriers.Answer, to string) (carriers.SendResult, error) {
 		return carriers.SendResult{}, &carriers.SendError{Reason: omni.ReasonUnknown, Err: err}
 	}
 	result := carriers.SendResult{CarrierMessageID: id, Status: omni.StatusQueued}
-	if len(answer.Contacts) == 1 && to != "" {
-		if known := address(string(answer.Contacts[0].WaID)); len(known) <= 21 && strings.HasPrefix(known, "+") && known != "+"+to {
-			result.RecipientAlias = known
+	if len(answer.Contacts) == 1 {
+		known, id := address(string(answer.Contacts[0].WaID)), string(answer.Contacts[0].UserID)
+		if len(known) <= 21 && strings.HasPrefix(known, "+") && known != to {
+			result.RecipientAliases = append(result.RecipientAliases, known)
+		}
+		if carriers.IsUserID(id) && id != to {
+			result.RecipientAliases = append(result.RecipientAliases, id)
 		}
 	}
 	return result, nil

@@ -90,7 +90,7 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 		if len(messages) == 0 && in.ID != "" {
 			m["id"] = in.ID
 		}
-		if isUserID(in.From) {
+		if carriers.IsUserID(in.From) {
 			m["from_user_id"] = in.From
 		} else {
 			m["from"] = digits(in.From)
@@ -125,7 +125,7 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 		return nil, omni.Problemf(omni.ErrInvalid, "a message needs a text, a file or a reaction")
 	}
 	contact := object{"wa_id": digits(in.From)}
-	if isUserID(in.From) {
+	if carriers.IsUserID(in.From) {
 		contact = object{"user_id": in.From}
 	}
 	if in.ProfileName != "" {
@@ -141,7 +141,7 @@ func (Player) Report(a carriers.Account, webhookURL string, s simulate.Sent, r s
 		return nil, omni.Problemf(omni.ErrInvalid, "WhatsApp does not report %s", r.Status)
 	}
 	status := object{"id": s.ID, "status": word, "timestamp": strconv.FormatInt(now.Unix(), 10)}
-	if isUserID(s.To) {
+	if carriers.IsUserID(s.To) {
 		status["recipient_user_id"] = s.To
 	} else {
 		status["recipient_id"] = digits(s.To)
@@ -289,7 +289,7 @@ func (g *playedGraph) message(w http.ResponseWriter, r *http.Request) {
 	}
 	contact := object{"input": in.To + in.Recipient}
 	if in.To != "" {
-		contact["wa_id"] = in.To
+		contact["wa_id"] = knownAs(in.To)
 	} else {
 		contact["user_id"] = in.Recipient
 	}
@@ -399,6 +399,14 @@ func (g *playedGraph) node(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refuseCall(w, http.StatusBadRequest, CodeInvalidParameter)
+}
+
+// knownAs is how WhatsApp itself writes a number: many of Brazil are older than their ninth digit.
+func knownAs(number string) string {
+	if len(number) == 13 && strings.HasPrefix(number, "55") && number[4] == '9' {
+		return number[:4] + number[5:]
+	}
+	return number
 }
 
 func numberOf(address string) object {
