@@ -79,6 +79,7 @@ type SendError struct {
 	Reason     omni.Reason
 	Code       string // the provider's own code, such as "131047"; empty if it gave none
 	RetryAfter int    // seconds that the provider asked us to wait; 0 if it did not
+	Tries      int    // how often a message is sent at most that fails so, if another try may work; 0: as long as it is of use
 	Err        error  // the cause, kept for errors.Is and for the log
 }
 

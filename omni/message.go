@@ -183,9 +183,15 @@ func (m ServiceMessage) Attempts() int {
 	return n
 }
 
+// MetadataSystem is in the metadata of a message that nobody wrote: a line of the carrier about the conversation.
+const MetadataSystem = "system"
+
 // WrittenAt is when the message was written, as far as anybody knows: by the carrier's clock, unless that is ahead of ours. A
-// webhook may come days after its message.
+// webhook may come days after its message. It is 0 for what nobody wrote.
 func (m ServiceMessage) WrittenAt() Millis {
+	if m.Metadata[MetadataSystem] != "" {
+		return 0
+	}
 	if m.SentAt > 0 && m.SentAt < m.ReceivedAt {
 		return m.SentAt
 	}

@@ -66,11 +66,8 @@ func (p *Pipeline) edited(ctx context.Context, r *store.InboxRecord, e omni.Carr
 // systemPrefix begins the id of a line to which the carrier gave none.
 const systemPrefix = "system:"
 
-// Keys of metadata that the pipeline reads.
-const (
-	metaNewAddress = "newAddress" // of a system event: the address that a contact has from now on
-	metaSystem     = "system"     // of a message: it is a line of the carrier about the conversation, such as numberChanged
-)
+// metaNewAddress is in the metadata of a system event: the address that a contact has from now on.
+const metaNewAddress = "newAddress"
 
 // system stores a line of the carrier's about a conversation. A contact who has another address from now on stays the same
 // contact: what they write from there is theirs, and what we write goes there.
@@ -98,7 +95,7 @@ func (p *Pipeline) system(ctx context.Context, r *store.InboxRecord, e omni.Carr
 	if e.CarrierMessageID == "" {
 		e.CarrierMessageID = systemPrefix + r.ID
 	}
-	own := omni.Metadata{metaSystem: cmp.Or(e.Metadata["systemType"], string(omni.EventSystem))}
+	own := omni.Metadata{omni.MetadataSystem: cmp.Or(e.Metadata["systemType"], string(omni.EventSystem))}
 	for k, v := range e.Metadata {
 		own.Set(k, v)
 	}

@@ -66,6 +66,7 @@ func TestAContactsNumberChanges(t *testing.T) {
 	line := s.received(e.CarrierMessageID)
 	require.Equal(t, it.ID, line.InteractionID)
 	require.Equal(t, "user_changed_number", line.Metadata["system"])
+	require.Equal(t, it.LastInboundAt, s.interactions()[0].LastInboundAt, "nobody wrote that")
 	s.accept(inbound("in-2", "+14155550777", "me again"))
 	s.eventually(func() bool { return len(s.pub.of(wire.MessageCreated)) == 3 }, "from the new number")
 	require.Equal(t, it.ContactID, s.received("in-2").ContactID)

@@ -145,7 +145,7 @@ func (p *Pipeline) sendItem(ctx context.Context, it store.OutboxItem) error {
 	case failure == nil:
 		p.log.LogAttrs(ctx, slog.LevelDebug, "message sent", sendInfo(m, ch.CarrierAccountID, "").Attr())
 		return p.sent(ctx, a, m, res)
-	case failure.Retryable():
+	case failure.Retryable() && (failure.Tries == 0 || it.Attempts+1 < failure.Tries):
 		return p.again(ctx, it, a.Record.ID, failure, 0)
 	case failure.Reason == omni.ReasonUnknown:
 		return p.ask(ctx, it, a, failure)

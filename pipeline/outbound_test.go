@@ -109,6 +109,23 @@ func TestRetryKeepsTheOrderOfARecipient(t *testing.T) {
 	require.Len(t, s.carrier.sends(), 7)
 }
 
+func TestWhatDoesNotHelpSoonIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	s.carrier.answers = []error{
+		&carriers.SendError{Reason: omni.ReasonUnreachable, Code: "131000", Tries: 3},
+		&carriers.SendError{Reason: omni.ReasonThrottled},
+		&carriers.SendError{Reason: omni.ReasonUnreachable, Code: "131000", Tries: 3},
+	}
+	m := s.send(s.ana, it.ID, "hi")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusFailed }, "given up")
+	require.Len(t, s.carrier.sends(), 3)
+	require.Equal(t, "131000", s.message(m.ID).ErrorCode)
+	_, err := s.Retry(t.Context(), s.ana, wire.RetryMessage{MessageID: m.ID})
+	require.NoError(t, err, "a person may try again")
+	s.eventually(func() bool { return s.message(m.ID).Status == omni.StatusSent }, "sent")
+}
+
 func TestR16_RetryAfterIsHonoured(t *testing.T) {
 	t.Parallel()
 	s, it := begun(t)

@@ -193,7 +193,7 @@ func (p *Pipeline) windowOpen(ctx context.Context, ch omni.DigitalChannel, it om
 	slices.SortFunc(newest, func(a, b omni.ServiceMessage) int { return int(b.Sequence - a.Sequence) })
 	for _, m := range newest {
 		switch {
-		case m.Direction == omni.Inbound:
+		case m.Direction == omni.Inbound && m.WrittenAt() > 0:
 			return true, nil
 		case m.Reason == omni.ReasonWindowClosed:
 			return false, nil

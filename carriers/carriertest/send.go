@@ -74,6 +74,7 @@ type SendError struct {
 	Reason     omni.Reason `json:"reason"`
 	Code       string      `json:"code"`
 	RetryAfter int         `json:"retryAfter"`
+	Tries      int         `json:"tries,omitempty"`
 }
 
 const (
@@ -180,7 +181,7 @@ func (h Harness) sendCase(t *testing.T, file string, want SendCase) {
 	} else {
 		require.Zero(t, result)
 		e := h.sendError(t, err)
-		got.Error = &SendError{e.Reason, e.Code, e.RetryAfter}
+		got.Error = &SendError{e.Reason, e.Code, e.RetryAfter, e.Tries}
 	}
 	if *update {
 		golden(t, file, got)

@@ -106,6 +106,7 @@ func parseStatus(e omni.CarrierChannelEvent, p params, word, address string) (ca
 	e.ErrorCode = carriers.Ignore("", p.get("ErrorCode")).Value
 	e.Reason = reasonOf(status, e.ErrorCode)
 	e.Retryable = e.Reason.Retryable()
+	e.Metadata.Set("errorDetails", omni.CleanText(p.get("ChannelStatusMessage")))
 	// RawDlrDoneDate is not used: nobody says in which zone it is.
 	if id, _ := queryParam(address, messageParam); omni.ValidID(id) {
 		e.ClientReference = id
@@ -138,21 +139,53 @@ func parseMessage(e omni.CarrierChannelEvent, p params) (carriers.Parsed, error)
 	if id, err := carriers.ID("", p.get("OriginalRepliedMessageSid")); err == nil {
 		e.ReplyTo = id
 	}
+	readMetadata(&e, p)
 	if e.Text == "" && len(e.Media) == 0 {
 		readOther(&e, p)
 	}
 	return carriers.Parsed{Events: []omni.CarrierChannelEvent{e}}, nil
 }
 
-// readOther finds the content of a message that has neither text nor files: the label of a button, a place as
-// text, or else the word for a kind that cannot be shown.
+// beside are parameters that WhatsApp's messages have beside their content, by the names that they have in metadata: those of a
+// message that came from Meta itself.
+var beside = []struct{ param, key string }{
+	{"ExternalUserId", "userId"},
+	{"WaId", "waId"},
+	{"ButtonPayload", "buttonPayload"},
+	{"ReferralSourceUrl", "referralSourceUrl"},
+	{"ReferralSourceId", "referralSourceId"},
+	{"ReferralSourceType", "referralSourceType"},
+	{"ReferralHeadline", "referralHeadline"},
+	{"ReferralBody", "referralBody"},
+	{"ReferralMediaContentType", "referralMediaType"},
+	{"ReferralMediaUrl", "referralMediaUrl"},
+	{"ReferralMediaId", "referralMediaId"},
+	{"ReferralCtwaClid", "referralClickId"},
+}
+
+func readMetadata(e *omni.CarrierChannelEvent, p params) {
+	for _, b := range beside {
+		if value := omni.CleanText(p.get(b.param)); value != e.From && "+"+value != e.From { // which are told already
+			e.Metadata.Set(b.key, value)
+		}
+	}
+	frequently := p.get("FrequentlyForwarded") == "true"
+	if frequently {
+		e.Metadata.Set("frequentlyForwarded", "true")
+	}
+	if frequently || p.get("Forwarded") == "true" {
+		e.Metadata.Set("forwarded", "true")
+	}
+}
+
+// readOther finds the content of a message that has neither text nor files: the label of a button, a place, or else the word
+// for a kind that cannot be shown.
 func readOther(e *omni.CarrierChannelEvent, p params) {
 	if label := omni.CleanText(p.get("ButtonText")); label != "" {
 		e.Text = label
 		return
 	}
-	if place := location(p); place != "" {
-		e.Text = place
+	if e.Location = location(p); e.Location != nil {
 		return
 	}
 	switch kind := carriers.Ignore("", p.get("MessageType")).Value; kind {
@@ -162,21 +195,15 @@ func readOther(e *omni.CarrierChannelEvent, p params) {
 	}
 }
 
-// location writes a place on lines: its label, its address, latitude and longitude.
-func location(p params) string {
+// location reads a place; nil if there is none.
+func location(p params) *omni.Location {
 	latitude, err1 := strconv.ParseFloat(p.get("Latitude"), 64)
 	longitude, err2 := strconv.ParseFloat(p.get("Longitude"), 64)
-	if err1 != nil || err2 != nil || !(latitude >= -90 && latitude <= 90 && longitude >= -180 && longitude <= 180) {
-		return ""
+	l := omni.Location{Latitude: latitude, Longitude: longitude, Name: omni.CleanName(p.get("Label")), Address: omni.CleanName(p.get("Address"))}
+	if err1 != nil || err2 != nil || l.Validate() != nil {
+		return nil
 	}
-	var lines []string
-	for _, field := range []string{"Label", "Address"} {
-		if line := omni.CleanName(p.get(field)); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	lines = append(lines, strconv.FormatFloat(latitude, 'f', -1, 64)+", "+strconv.FormatFloat(longitude, 'f', -1, 64))
-	return strings.Join(lines, "\n")
+	return &l
 }
 
 // readFiles returns the files of a message without what only says how an MMS is laid out.

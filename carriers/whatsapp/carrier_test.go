@@ -313,6 +313,11 @@ func TestSameMessagesOnce(t *testing.T) {
 	p := parse(t, open(t), value(`"messages":[`+one+`,`+one+`],"statuses":[`+read+`,`+heard+`,`+sent+`,`+read+`],"message_echoes":[`+one[:len(one)-1]+`,"to":"254711222333"}]`))
 	require.Len(t, p.Events, 3)
 	require.Empty(t, p.Ignored)
+
+	once := strings.TrimSuffix(value(`"messages":[`+one+`]`), "]}")
+	_, entry, _ := strings.Cut(once, `"entry":[`)
+	p = parse(t, open(t), once+","+entry+","+entry+"]}")
+	require.Len(t, p.Events, 1, "wherever it stands again")
 }
 
 func TestTooMuchInOneWebhook(t *testing.T) {

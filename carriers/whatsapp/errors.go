@@ -210,6 +210,10 @@ var failures = map[ErrorCode]failure{
 	CodeBlockInternal:     {retry, omni.ReasonUnreachable, "WhatsApp could not change the list of blocked people.", itself, 0},
 }
 
+// tries are how often a message is sent at most that is refused with a code: what does not help soon does not help. Others are
+// tried for as long as a message is of use.
+var tries = map[ErrorCode]int{CodeUnknown: 2, CodeSomethingWrong: 3, CodeMediaURL: 2, CodeMediaUpload: 2}
+
 // find returns what a code means. All codes from 200 to 299 are about permissions.
 func (c ErrorCode) find() (failure, bool) {
 	if n, err := strconv.Atoi(string(c)); err == nil && n >= 200 && n <= 299 {

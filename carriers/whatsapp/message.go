@@ -14,7 +14,7 @@ import (
 // Message is what a person did: they wrote, pressed, reacted, changed or took back. Its type names the part that is set.
 // (Seed: WhatsAppMessage.)
 type Message struct {
-	ID               string              `json:"id"`
+	ID               text                `json:"id"`
 	From             text                `json:"from"`
 	FromUserID       text                `json:"from_user_id"`
 	FromParentUserID text                `json:"from_parent_user_id"`
@@ -49,7 +49,7 @@ type Message struct {
 // messageContext is what a message answers, or that it was passed on.
 type messageContext struct {
 	From                text            `json:"from"`
-	ID                  string          `json:"id"`
+	ID                  text            `json:"id"`
 	Forwarded           flag            `json:"forwarded"`
 	FrequentlyForwarded flag            `json:"frequently_forwarded"`
 	ReferredProduct     json.RawMessage `json:"referred_product"`
@@ -130,7 +130,7 @@ type buttonContent struct {
 
 // Reaction is an emoji on a message, of theirs or of ours; none takes away what was there. (Seed: IWhatsAppReaction.)
 type Reaction struct {
-	MessageID string `json:"message_id"`
+	MessageID text   `json:"message_id"`
 	Emoji     string `json:"emoji"`
 }
 
@@ -157,19 +157,19 @@ type unsupportedContent struct {
 
 // editContent is a message that was changed.
 type editContent struct {
-	OriginalMessageID string   `json:"original_message_id"`
+	OriginalMessageID text     `json:"original_message_id"`
 	Message           *Message `json:"message"`
 }
 
 // revokeContent is a message that was taken back.
 type revokeContent struct {
-	OriginalMessageID string `json:"original_message_id"`
+	OriginalMessageID text `json:"original_message_id"`
 }
 
 // message reads what a person wrote to us or, outbound, what we wrote to them in the phone app.
 func (b *batch) message(m Message, direction omni.Direction) error {
 	e := b.event(omni.EventMessage, direction)
-	id, err := carriers.ID("id", m.ID)
+	id, err := carriers.ID("id", string(m.ID))
 	e.From, e.To = addressOf(m.From, m.FromUserID), b.ours
 	if direction == omni.Outbound {
 		e.To = addressOf(m.To, m.ToUserID)
@@ -191,7 +191,7 @@ func (b *batch) message(m Message, direction omni.Direction) error {
 	}
 	b.person(&e, m, direction)
 	if c := m.Context; c != nil {
-		if id, err := carriers.ID("id", c.ID); err == nil {
+		if id, err := carriers.ID("id", string(c.ID)); err == nil {
 			e.ReplyTo = id
 		}
 		if c.Forwarded || c.FrequentlyForwarded {
@@ -223,6 +223,7 @@ func (b *batch) person(e *omni.CarrierChannelEvent, m Message, direction omni.Di
 	known := b.contact(address, userID)
 	e.ProfileName = omni.CleanName(string(known.Profile.Name))
 	set(&e.Metadata, "username", known.Profile.Username)
+	set(&e.Metadata, "identityKeyHash", known.IdentityKeyHash)
 	if userID == "" {
 		userID = known.UserID
 	}
@@ -288,7 +289,11 @@ func content(e *omni.CarrierChannelEvent, m Message) bool {
 		if m.Voice == nil {
 			m.Voice = m.Audio
 		}
-		return file(e, m.Voice)
+		if !file(e, m.Voice) {
+			return false
+		}
+		e.Metadata.Set("voice", "true")
+		return true
 	case "document":
 		return file(e, m.Document)
 	case "sticker":
@@ -322,8 +327,8 @@ func content(e *omni.CarrierChannelEvent, m Message) bool {
 }
 
 // about makes e an event about another message. It reports whether that one is named.
-func about(e *omni.CarrierChannelEvent, kind omni.EventKind, messageID string) bool {
-	id, err := carriers.ID("message_id", messageID)
+func about(e *omni.CarrierChannelEvent, kind omni.EventKind, messageID text) bool {
+	id, err := carriers.ID("message_id", string(messageID))
 	if err != nil {
 		return false
 	}
@@ -406,7 +411,11 @@ func cards(e *omni.CarrierChannelEvent, all List[card]) bool {
 		}
 		card := omni.ContactCard{Name: short(name), Organisation: short(omni.CleanName(string(c.Org.Company)))}
 		for p := range c.Phones.Some(maxWays) {
-			if s := short(omni.CleanName(string(p.Phone))); s != "" {
+			number := p.Phone
+			if number == "" {
+				number = text(address(string(p.WaID)))
+			}
+			if s := short(omni.CleanName(string(number))); s != "" {
 				card.Phones = append(card.Phones, s)
 			}
 		}

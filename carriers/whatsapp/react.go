@@ -17,7 +17,7 @@ func (c *Carrier) React(ctx context.Context, p omni.PublishChannel, carrierMessa
 		return malformed("a reaction needs a message, and at most one emoji")
 	}
 	o := OutboundPayload{
-		MessagingProduct: product, RecipientType: "individual", Type: "reaction", Reaction: &Reaction{carrierMessageID, emoji},
+		MessagingProduct: product, RecipientType: "individual", Type: "reaction", Reaction: &Reaction{text(carrierMessageID), emoji},
 	}
 	if err := o.recipient(p.Target.Address); err != nil {
 		return err

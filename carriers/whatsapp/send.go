@@ -242,6 +242,7 @@ func (c *Carrier) heldBack(err error, p *omni.PublishChannel, files sending) err
 		return err
 	}
 	code := ErrorCode(s.Code)
+	s.Tries = tries[code]
 	if code == CodeMediaUpload || code == CodeInvalidParameter || code == CodeMediaURL {
 		for _, key := range files.used {
 			c.state.dropUpload(key) // it may be gone at Meta: the next try uploads it again

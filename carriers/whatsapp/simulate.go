@@ -314,7 +314,7 @@ func (g *playedGraph) sent(o OutboundPayload, from string) simulate.Sent {
 		s.Text = o.Interactive.Body.Text
 	}
 	if o.Reaction != nil {
-		s.ReplyTo, s.Reaction = o.Reaction.MessageID, o.Reaction.Emoji
+		s.ReplyTo, s.Reaction = string(o.Reaction.MessageID), o.Reaction.Emoji
 	}
 	if o.Template != nil {
 		s.Template = o.Template.Name

@@ -9,13 +9,14 @@ import (
 
 // Status is how far a message of ours has come. (Seed: WhatsAppStatus.)
 type Status struct {
-	ID                    string          `json:"id"`
-	Status                string          `json:"status"`
+	ID                    text            `json:"id"`
+	Status                text            `json:"status"`
 	Timestamp             stamp           `json:"timestamp"`
 	RecipientID           text            `json:"recipient_id"`
 	RecipientUserID       text            `json:"recipient_user_id"`
 	RecipientParentUserID text            `json:"recipient_parent_user_id"`
-	RecipientType         text            `json:"recipient_type"`
+	RecipientType         text            `json:"recipient_type"`           // individual or group
+	ParticipantID         text            `json:"recipient_participant_id"` // of a group: who of it
 	CallbackData          text            `json:"biz_opaque_callback_data"`
 	Conversation          *Conversation   `json:"conversation"`
 	Pricing               *pricing        `json:"pricing"`
@@ -69,12 +70,12 @@ var statuses = map[string]omni.Status{
 }
 
 func (b *batch) status(s Status) error {
-	status, ok := statuses[s.Status]
+	status, ok := statuses[string(s.Status)]
 	if !ok {
-		return b.ignore(carriers.UnknownStatus, s.Status)
+		return b.ignore(carriers.UnknownStatus, string(s.Status))
 	}
-	id, err := carriers.ID("id", s.ID)
-	if err != nil || s.RecipientType == "group" {
+	id, err := carriers.ID("id", string(s.ID))
+	if err != nil {
 		return b.ignore(carriers.UnknownEvent, "status")
 	}
 	if !b.first(id + " " + string(status)) {
@@ -84,12 +85,18 @@ func (b *batch) status(s Status) error {
 	e.CarrierMessageID, e.Status = id, status
 	e.From, e.To = b.ours, addressOf(s.RecipientID, s.RecipientUserID)
 	e.OccurredAt = omni.Millis(s.Timestamp)
-	e.ErrorCode = string(codeOf(string(s.Errors.First().Code)))
+	failed := s.Errors.First()
+	e.ErrorCode = string(codeOf(string(failed.Code)))
+	set(&e.Metadata, "errorDetails", failed.details())
 	e.Reason = reasonOfStatus(status, ErrorCode(e.ErrorCode))
 	e.Retryable = e.Reason.Retryable()
-	if omni.ValidID(string(s.CallbackData)) {
-		e.ClientReference = string(s.CallbackData)
+	if len(s.CallbackData) <= maxReference {
+		e.ClientReference = omni.CleanText(string(s.CallbackData)) // ours, unless another program sends for this number too
 	}
+	if s.RecipientType != "individual" {
+		set(&e.Metadata, "recipientType", s.RecipientType)
+	}
+	set(&e.Metadata, "recipientParticipantId", s.ParticipantID)
 	if s.Status == played {
 		e.Metadata.Set("played", "true")
 	}

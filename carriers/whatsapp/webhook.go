@@ -67,10 +67,11 @@ type Metadata struct {
 
 // Contact is a person that messages of the same value are from. (Seed: WhatsAppContact.)
 type Contact struct {
-	WaID         text    `json:"wa_id"`
-	UserID       text    `json:"user_id"`
-	ParentUserID text    `json:"parent_user_id"`
-	Profile      Profile `json:"profile"`
+	WaID            text    `json:"wa_id"`
+	UserID          text    `json:"user_id"`
+	ParentUserID    text    `json:"parent_user_id"`
+	Profile         Profile `json:"profile"`
+	IdentityKeyHash text    `json:"identity_key_hash"` // changes when the person may be another
 }
 
 // Profile is how a person calls themselves. (Seed: WhatsAppProfile.)

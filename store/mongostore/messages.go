@@ -268,6 +268,8 @@ var folded = bson.D{
 	{Key: "payload.text", Value: 1},
 	{Key: "createdAt", Value: 1},
 	{Key: "receivedAt", Value: 1},
+	{Key: "sentAt", Value: 1},
+	{Key: "metadata", Value: 1},
 }
 
 // foldIn folds the messages that follow i.LastSequence into the interaction, or is errRaced if somebody else did.

@@ -189,7 +189,10 @@ func appendKeepsWhatListsShow(t *testing.T, s store.Store) {
 			want.LastMessageAt, want.LastInboundAt, want.Unread = at, max(want.LastInboundAt, min(sent, at-1)), want.Unread+1
 		})
 	}
-	step(w.inbound(w.talk, "the clock went back"), base+50, func() { want.Unread++ }) // order by activity does not
+	line := w.inbound(w.talk, "the number changed")
+	line.Metadata = omni.Metadata{omni.MetadataSystem: "user_changed_number"}
+	step(line, base+1100, func() { want.LastMessageAt, want.Unread = base+1100, want.Unread+1 }) // nobody wrote it
+	step(w.inbound(w.talk, "the clock went back"), base+50, func() { want.Unread++ })            // order by activity does not
 }
 
 func messageWindows(t *testing.T, s store.Store) {
