@@ -59,12 +59,13 @@ type FixtureError struct {
 	Field string `json:"field"`
 }
 
-// Fixtures reads the fixtures of a folder, in the order of their names.
+// Fixtures reads the fixtures of a folder, in the order of its files. Each has a name of its own.
 func Fixtures(tb testing.TB, dir string) []Fixture {
 	tb.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	require.NoError(tb, err)
 	var all []Fixture
+	named := map[string]string{}
 	for _, file := range files {
 		if strings.HasSuffix(file, ".golden.json") {
 			continue
@@ -73,7 +74,9 @@ func Fixtures(tb testing.TB, dir string) []Fixture {
 		require.NoError(tb, err)
 		var f Fixture
 		require.NoError(tb, json.Unmarshal(raw, &f), file)
-		require.Equal(tb, strings.TrimSuffix(filepath.Base(file), ".json"), f.Name, "a fixture is named as its file")
+		require.NotEmpty(tb, f.Name, "%s has no name", file)
+		require.Empty(tb, named[f.Name], "%s has the name of another", file)
+		named[f.Name] = file
 		all = append(all, f)
 	}
 	require.NotEmpty(tb, all, "no fixtures in %s", dir)
