@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -279,7 +280,7 @@ func (p *Pipeline) accountEvent(ctx context.Context, r *store.InboxRecord, e omn
 		at = r.ReceivedAt
 	}
 	said := HealthNotice{
-		Field: omni.CleanName(e.Field), Name: omni.CleanName(string(e.Status)), Address: omni.CleanName(e.To),
+		Field: omni.CleanName(e.Field), Name: omni.CleanName(cmp.Or(string(e.Status), e.Field)), Address: omni.CleanName(e.To),
 		Detail: omni.CleanName(e.Text), At: at, Until: at.Add(warningLasts),
 	}
 	if e.Kind == omni.EventError {

@@ -205,7 +205,7 @@ func (b *batch) message(m Message, direction omni.Direction) error {
 	setReferral(&e.Metadata, m.Referral)
 	setJSON(&e.Metadata, "identity", m.Identity)
 	if failed := m.Errors.First(); failed != (reported{}) {
-		e.ErrorCode = string(codeOf(string(failed.Code)))
+		e.ErrorCode = word(string(failed.Code))
 		set(&e.Metadata, "errorDetails", failed.details())
 	}
 	if !content(&e, m) {

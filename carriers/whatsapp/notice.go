@@ -86,9 +86,6 @@ func (b *batch) account(raw []byte) error {
 			e.Status = upper(s)
 		}
 	}
-	if e.Status == "" {
-		e.Status = upper(text(b.field))
-	}
 	if b.field == "phone_number_quality_update" && e.Status == "THROUGHPUT_UPGRADE" {
 		b.state.raise(e.To, true)
 	}

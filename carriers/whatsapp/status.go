@@ -86,7 +86,7 @@ func (b *batch) status(s Status) error {
 	e.From, e.To = b.ours, addressOf(s.RecipientID, s.RecipientUserID)
 	e.OccurredAt = omni.Millis(s.Timestamp)
 	failed := s.Errors.First()
-	e.ErrorCode = string(codeOf(string(failed.Code)))
+	e.ErrorCode = word(string(failed.Code))
 	set(&e.Metadata, "errorDetails", failed.details())
 	e.Reason = reasonOfStatus(status, ErrorCode(e.ErrorCode))
 	e.Retryable = e.Reason.Retryable()

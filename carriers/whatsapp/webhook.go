@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"omniservice/carriers"
 	"omniservice/omni"
@@ -332,7 +333,7 @@ func (b *batch) value(raw []byte) error {
 func (b *batch) failure(failed reported) error {
 	e := b.event(omni.EventError, omni.Inbound)
 	e.To, e.Field, e.Text = b.ours, b.field, omni.CleanText(string(failed.Title))
-	e.ErrorCode = string(codeOf(string(failed.Code)))
+	e.ErrorCode = word(string(failed.Code))
 	if f, ok := ErrorCode(e.ErrorCode).find(); ok {
 		e.Reason = f.reason
 		e.Retryable = e.Reason.Retryable()
@@ -403,8 +404,7 @@ func addressOf(waID, userID text) string {
 func address(s string) string {
 	s = strings.TrimSpace(s)
 	digits := strings.Map(func(r rune) rune {
-		switch r {
-		case '+', ' ', '-', '(', ')', '.', '/', '\u00a0', '\u202f', '\u2011':
+		if r == '+' || unicode.IsPunct(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) { // of the last are marks of direction
 			return -1
 		}
 		return r
