@@ -151,8 +151,8 @@ func unhex(c byte) int {
 	}
 }
 
-// decodeJSON reads a JSON object. Its members are the parameters; numbers become text, and members that are
-// neither text nor number are left out.
+// decodeJSON reads a JSON object. Its members are the parameters; numbers and truth values become text, and members that
+// are anything else are left out.
 func decodeJSON(body []byte) (params, error) {
 	if err := carriers.CheckNesting(body); err != nil {
 		return nil, err
@@ -193,7 +193,7 @@ func decodeJSON(body []byte) (params, error) {
 	return p, nil
 }
 
-// readValue reads one value and returns it if it is a text or a number. What is inside another is read past at once:
+// readValue reads one value and returns it if it is a text, a number or a truth value. What is inside another is read past at once:
 // token by token it would cost many times its size.
 func readValue(d *json.Decoder) (string, error) {
 	var raw json.RawMessage
@@ -205,7 +205,7 @@ func readValue(d *json.Decoder) (string, error) {
 		var text string
 		err := json.Unmarshal(raw, &text)
 		return text, err
-	case c == '-' || '0' <= c && c <= '9':
+	case c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f':
 		return string(raw), nil
 	default:
 		return "", nil
