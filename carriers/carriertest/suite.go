@@ -176,7 +176,8 @@ func (h Harness) forgeries(f Fixture) map[string]carriers.WebhookRequest {
 		all["cut "+name] = short
 	}
 	if h.SignsBody && f.Request.Body != "" {
-		for i := range f.Request.Body {
+		// All bytes of a body are covered alike: of a long one some are enough.
+		for i := 0; i < len(f.Request.Body); i += 1 + len(f.Request.Body)/500 {
 			altered := f.Webhook()
 			altered.Body[i] ^= 1
 			all[fmt.Sprintf("byte %d of the body altered", i)] = altered

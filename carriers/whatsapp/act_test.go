@@ -514,6 +514,8 @@ func TestMetadataOfEvents(t *testing.T) {
 	button := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"interactive","interactive":{"type":"list_reply","list_reply":{"id":"a","title":"A","description":"d"}}}]`)
 	require.Equal(t, "a", button.ButtonPayload)
 	require.Equal(t, omni.Metadata{"interactiveId": "a", "interactiveDescription": "d", "interactiveType": "list_reply"}, button.Metadata)
+	long := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"text","text":{"body":"` + strings.Repeat(`\u00e9`, 4096) + `"}}]`)
+	require.Equal(t, strings.Repeat("é", 4096), long.Text)
 	poll := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"unsupported","unsupported":{"type":"poll"}}]`)
 	require.Equal(t, "poll", poll.Unsupported)
 	status := first(`"statuses":[{"id":"wamid.1","status":"played"}]`)
