@@ -12,6 +12,7 @@ import (
 const (
 	metaUserID       = "userId"
 	metaParentUserID = "parentUserId"
+	metaNewUserID    = "newUserId" // of a system event: what the user id is from now on
 )
 
 // numberForms are countries whose mobile numbers are written in two ways, which are the same telephone. WhatsApp knows each by
@@ -45,7 +46,7 @@ func aliases(family omni.ChannelType, address string, meta omni.Metadata, at omn
 		return nil
 	}
 	var all []omni.IdentityAlias
-	for _, key := range []string{metaUserID, metaParentUserID} {
+	for _, key := range []string{metaUserID, metaParentUserID, metaNewUserID} {
 		if id := meta[key]; id != address && carriers.IsUserID(id) {
 			all = append(all, omni.IdentityAlias{Address: id, Kind: omni.AliasUserID, At: at})
 		}

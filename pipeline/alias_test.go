@@ -44,6 +44,12 @@ func fromWhatsApp(id, from string, pairs ...string) omni.CarrierChannelEvent {
 	return e
 }
 
+// aboutThem makes a message a line of the carrier about who it is from.
+func aboutThem(e omni.CarrierChannelEvent) omni.CarrierChannelEvent {
+	e.Kind = omni.EventSystem
+	return e
+}
+
 // talks gives the conversations that messages are in, by the number of the first message in each.
 func (s *system) talks(ch omni.DigitalChannel, ids ...string) []int {
 	s.t.Helper()
@@ -78,6 +84,10 @@ func TestAPersonHasOneConversationUnderAllTheirNames(t *testing.T) {
 		"a number in two ways": {[]omni.CarrierChannelEvent{
 			fromWhatsApp("1", "+5511987654321"), fromWhatsApp("2", "+551187654321"), fromWhatsApp("3", "+551187654322"),
 		}, []int{0, 0, 2}},
+		"a number that changes, and its user id with it": {[]omni.CarrierChannelEvent{
+			fromWhatsApp("1", "+254711222333", "userId", "KE.1"), aboutThem(fromWhatsApp("2", "+254711222333", "newAddress", "+254799888777", "newUserId", "KE.2")),
+			fromWhatsApp("3", "KE.2"), fromWhatsApp("4", "+254799888777"),
+		}, []int{0, 0, 0, 0}},
 		"a word that is no id": {[]omni.CarrierChannelEvent{
 			fromWhatsApp("1", "+254711222333", "userId", "+254711222334"), fromWhatsApp("2", "+254711222334"),
 		}, []int{0, 1}},

@@ -496,6 +496,8 @@ func TestMetadataOfEvents(t *testing.T) {
 	first := func(members string) omni.CarrierChannelEvent { return parse(t, c, value(members)).Events[0] }
 	system := first(`"messages":[{"id":"wamid.1","from":"254711222333","type":"system","system":{"type":"user_changed_number","wa_id":"254799888777","body":"x"}}]`)
 	require.Equal(t, omni.Metadata{"newAddress": "+254799888777", "systemType": "user_changed_number"}, system.Metadata)
+	system = first(`"messages":[{"id":"wamid.1","from":"254711222333","from_user_id":"KE.1","type":"system","system":{"type":"user_changed_number","wa_id":"254799888777","user_id":"KE.2"}}]`)
+	require.Equal(t, omni.Metadata{"newAddress": "+254799888777", "newUserId": "KE.2", "userId": "KE.1", "systemType": "user_changed_number"}, system.Metadata)
 	user := first(`"messages":[{"id":"wamid.1","from":"254711222333","from_user_id":"KE.1","type":"text","text":{"body":"x"}}],"contacts":[{"user_id":"KE.1","profile":{"username":"amina"}}]`)
 	require.Equal(t, omni.Metadata{"userId": "KE.1", "username": "amina"}, user.Metadata)
 	voice := first(`"messages":[{"id":"wamid.1","from":"254711222333","timestamp":"1763800001","type":"audio","audio":{"id":"9","voice":true,"sha256":"x"}}]`)

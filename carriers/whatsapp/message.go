@@ -527,6 +527,9 @@ func system(e *omni.CarrierChannelEvent, s *systemContent) bool {
 	if to != e.From {
 		e.Metadata.Set("newAddress", to)
 	}
+	if id := addressOf(s.UserID, ""); id != to {
+		e.Metadata.Set("newUserId", id) // with the number, the id that it came with changes too
+	}
 	return true
 }
 
