@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -33,27 +34,41 @@ func (a Actor) leads() bool {
 
 // VisibleGroups lists the channel groups that an actor sees.
 func (p *Pipeline) VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error) {
-	all, err := p.groups(ctx, a.Tenant)
+	visible, err := p.visibleGroups(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("channel groups: %w", err)
+		return nil, err
 	}
-	seen := make([]omni.DigitalChannelGroup, 0, len(all))
-	for _, g := range all {
-		if g.Sees(a.Tenant.UserID, a.Role) {
-			seen = append(seen, g)
-		}
+	seen := []omni.DigitalChannelGroup{}
+	for g := range visible {
+		seen = append(seen, *g)
 	}
 	return seen, nil
 }
 
+// visibleGroups gives the groups in place, as the cache holds them: they are many, large, asked for at each connect, and
+// mostly only looked at.
+func (p *Pipeline) visibleGroups(ctx context.Context, a Actor) (iter.Seq[*omni.DigitalChannelGroup], error) {
+	all, err := p.groups(ctx, a.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("channel groups: %w", err)
+	}
+	return func(yield func(*omni.DigitalChannelGroup) bool) {
+		for i := range all {
+			if all[i].Sees(a.Tenant.UserID, a.Role) && !yield(&all[i]) {
+				return
+			}
+		}
+	}, nil
+}
+
 // Topics lists what a connection of the actor is granted.
 func (p *Pipeline) Topics(ctx context.Context, a Actor) ([]string, error) {
-	groups, err := p.VisibleGroups(ctx, a)
+	groups, err := p.visibleGroups(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	topics := []string{omni.UserTopic(a.Tenant.UserID), omni.OrgTopic(a.Tenant.OrganisationID)}
-	for _, g := range groups {
+	for g := range groups {
 		if g.Type == omni.GroupShared {
 			topics = append(topics, g.HomeTopic())
 		}
@@ -62,11 +77,11 @@ func (p *Pipeline) Topics(ctx context.Context, a Actor) ([]string, error) {
 }
 
 func (p *Pipeline) sees(ctx context.Context, a Actor, groupID string) (bool, error) {
-	groups, err := p.VisibleGroups(ctx, a)
+	groups, err := p.visibleGroups(ctx, a)
 	if err != nil {
 		return false, err
 	}
-	for _, g := range groups {
+	for g := range groups {
 		if g.ID == groupID {
 			return true, nil
 		}
