@@ -73,6 +73,7 @@ func (d *doubles) open(ctx context.Context, p Played) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	one.SetTemplates(p.Templates)
 	one.server = &http.Server{Handler: one, ReadHeaderTimeout: 10 * time.Second}
 	d.all = append(d.all, one)
 	d.serving.Go(func() { _ = one.server.Serve(ln) }) // ends with Close

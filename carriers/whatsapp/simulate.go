@@ -317,7 +317,7 @@ func (g *playedGraph) sent(o OutboundPayload, from string) simulate.Sent {
 		s.ReplyTo, s.Reaction = o.Reaction.MessageID, o.Reaction.Emoji
 	}
 	if o.Template != nil {
-		s.Template = o.Template.Name
+		s.Template, s.Text = o.Template.Name, readTemplate(*o.Template, g.desk.Templates())
 	}
 	for _, f := range []*outFile{o.Image, o.Video, o.Audio, o.Document, o.Sticker} {
 		switch {

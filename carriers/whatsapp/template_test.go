@@ -446,3 +446,38 @@ func TestTemplateFailuresSayWhatToDo(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Karibu", text)
 }
+
+func TestExampleTemplatesAreWhatMetaTakes(t *testing.T) {
+	t.Parallel()
+	usable := 0
+	for _, tpl := range ExampleTemplates() {
+		require.NoError(t, checkTemplate(tpl), tpl.Name)
+		if tpl.Usable() {
+			usable++
+		}
+	}
+	require.Equal(t, 4, usable)
+}
+
+func TestPlayedPhoneReadsTemplates(t *testing.T) {
+	t.Parallel()
+	text := func(all ...string) (list []map[string]any) {
+		for _, s := range all {
+			list = append(list, map[string]any{"type": "text", "text": s})
+		}
+		return list
+	}
+	known := ExampleTemplates()
+	require.Equal(t, "Your order A-1\nHello Maria, your order is on its way and will be with you today.\nDemo shop", readTemplate(MessageTemplate{
+		Name: "order_update", Language: TemplateLanguage{"en_US"},
+		Components: []TemplateComponent{{Type: "header", Parameters: text("A-1")}, {Type: "body", Parameters: text("Maria", "today")}},
+	}, known))
+	named := text("10:30", "Maria", "Monday")
+	for i, name := range []string{"time", "name", "day"} {
+		named[i]["parameter_name"] = name
+	}
+	require.Equal(t, "Hello Maria, we expect you on Monday at 10:30.", readTemplate(MessageTemplate{
+		Name: "appointment_reminder", Language: TemplateLanguage{"en_US"}, Components: []TemplateComponent{{Type: "body", Parameters: named}},
+	}, known))
+	require.Empty(t, readTemplate(MessageTemplate{Name: "order_update", Language: TemplateLanguage{"fr"}}, known))
+}

@@ -191,6 +191,7 @@ func (s *simulateServeCmd) Run(e *env) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer d.Close()
+	d.SetTemplates(p.Templates)
 	log.print("%s is played at %s. Start the gateway with OMNI_CARRIER_API_BASE=%s=%s", p.Provider.Name(), base, p.Provider.Name(), base)
 	for _, f := range p.Provider.Fields() {
 		variable := app.Variable(p.Provider.Name(), f.Name)
