@@ -42,7 +42,7 @@ type Carrier interface {
 	Capabilities(family omni.ChannelType) (c omni.Capabilities, ok bool)
 
 	// Verify returns nil if the provider sent r, else a *WebhookError wrapping omni.ErrUnauthenticated.
-	// It reads no more of the body than that needs.
+	// It reads no more of the body than that needs, and changes nothing: a webhook that could not be kept comes again as it is.
 	Verify(r WebhookRequest) error
 
 	// Parse turns one payload into events. It does no I/O. What it cannot read at all is a *WebhookError
@@ -62,6 +62,12 @@ type Challenger interface {
 	// Challenge answers such a request; ok is false where r is an ordinary webhook, to be verified and parsed. What is
 	// wrong with it is a *WebhookError.
 	Challenge(r WebhookRequest) (answer HTTPResponse, ok bool, err error)
+}
+
+// OnceOnly is a Carrier whose provider signs each webhook for one delivery.
+type OnceOnly interface {
+	// Delivered notes that what an authentic webhook brought is durable: from then on Verify refuses it.
+	Delivered(r WebhookRequest)
 }
 
 // MediaFetcher is a Carrier whose files need more than a plain GET: credentials, or a step before.
