@@ -3,9 +3,11 @@ package bandwidth_test
 import (
 	"context"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -192,14 +194,8 @@ func TestTables(t *testing.T) {
 		require.True(t, reason.Valid(), kind)
 	}
 	for _, table := range []map[string]omni.Reason{bandwidth.Reasons, bandwidth.Types} {
-		for code := range table {
-			words, _, ok := bandwidth.New().Explain(code)
-			require.True(t, ok)
-			require.Regexp(t, `^[A-Z].*[.?]$`, words, code)
-		}
+		carriertest.Explained(t, bandwidth.New(), slices.Collect(maps.Keys(table))...)
 	}
-	_, _, ok := bandwidth.New().Explain("42")
-	require.False(t, ok)
 	for word, status := range bandwidth.Statuses {
 		require.True(t, status.Valid(), word)
 	}

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -385,6 +387,11 @@ func TestTables(t *testing.T) {
 		require.Contains(t, api, code)
 		require.False(t, omni.Reason(api[code]).Retryable(), code)
 	}
+	carriertest.Explained(t, messagebird.New(), slices.Collect(maps.Keys(network))...)
+	carriertest.Explained(t, messagebird.New(), "2", "9", "10", "20", "21", "25", "98", "99")
+	meaning, advice, _ := messagebird.New().Explain("9") // who gave it is not known any more
+	require.Contains(t, meaning, "network")
+	require.Contains(t, advice, "MessageBird that refused it: something is missing")
 	for _, table := range []map[string]omni.Status{messagebird.ClassicStatuses, messagebird.ConversationStatuses, messagebird.BirdStatuses} {
 		for word, status := range table {
 			require.True(t, status.Valid(), word)

@@ -55,9 +55,9 @@ func (u Used) Len() int { return len(u.ending) }
 // ReasonsOf gives the table of codes of the network, or of the API.
 func ReasonsOf(api bool) map[string]string {
 	all := map[string]string{}
-	for c, r := range reasons {
+	for c, f := range reasons {
 		if (c.source == fromAPI) == api {
-			all[c.number+c.parameter] = string(r)
+			all[c.number+c.parameter] = string(f.Reason)
 		}
 	}
 	return all
