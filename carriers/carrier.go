@@ -34,6 +34,10 @@ type Ignored struct {
 	Value string // the carrier's word, at most 64 characters
 }
 
+// MetadataTaken is the key in the metadata of a reaction without emoji under which an adapter says which one was taken back, where
+// its users may put several on a message: of those one is kept, and what is said of another does not take it away.
+const MetadataTaken = "taken"
+
 // Carrier adapts one account at one messaging provider. Methods are safe for concurrent use. (Seed: Carrier.)
 type Carrier interface {
 	Name() omni.CarrierName

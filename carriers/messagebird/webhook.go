@@ -18,6 +18,7 @@ var families = map[string]omni.ChannelType{
 // Parse implements carriers.Carrier. A webhook tells one thing. Which product it is of shows in its form: an event and a
 // payload are Bird's, a type and a message those of Conversations, all else is SMS and MMS.
 func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
+	r.Body = carriers.WithoutMark(r.Body)
 	if c.config.scheme != schemeBird && !isJSON(r) {
 		p, err := readParams(r)
 		if err != nil {

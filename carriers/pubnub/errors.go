@@ -22,10 +22,10 @@ var reasons = map[int]carriers.Failure{
 	http.StatusNotFound:              {Reason: omni.ReasonMisconfigured, Words: "PubNub has no such address. An admin has to look at the account's keys."},
 	http.StatusRequestEntityTooLarge: {Reason: omni.ReasonMalformed, Words: "The message is too long: PubNub takes less than 32 KiB. Shorten it, or send it as a file."},
 	http.StatusRequestURITooLong:     {Reason: omni.ReasonMalformed, Words: "The message is too long for a signed one. Shorten it, or send it as a file."},
-	http.StatusTooManyRequests:       {Reason: omni.ReasonThrottled, Words: "Too many messages at once. It is tried again by itself."},
+	http.StatusTooManyRequests:       {Reason: omni.ReasonThrottled, Words: "Too many messages at once."},
 	http.StatusInternalServerError:   {Reason: omni.ReasonUnreachable, Words: "PubNub has a fault."},
 	http.StatusBadGateway:            {Reason: omni.ReasonUnreachable, Words: "PubNub has a fault."},
-	http.StatusServiceUnavailable:    {Reason: omni.ReasonUnreachable, Words: "PubNub is not available now. The message is tried again by itself."},
+	http.StatusServiceUnavailable:    {Reason: omni.ReasonUnreachable, Words: "PubNub is not available now."},
 	http.StatusGatewayTimeout:        {Reason: omni.ReasonUnreachable, Words: "PubNub has a fault."},
 }
 
