@@ -208,11 +208,6 @@ func appendFile(files []omni.MediaReference, address, contentType, name string, 
 	})
 }
 
-// place is the text of a location.
-func place(l omni.Location) string {
-	return "geo:" + strconv.FormatFloat(l.Latitude, 'f', -1, 64) + "," + strconv.FormatFloat(l.Longitude, 'f', -1, 64)
-}
-
 // instant reads a time of RFC 3339, 0 if it is none. The plus of its offset becomes a space where the carrier did not
 // escape it.
 func instant(s string) omni.Millis {

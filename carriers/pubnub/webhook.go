@@ -95,6 +95,9 @@ func (p *parser) body(v value) {
 		}
 	}
 	channel := about.member("pubsub").member("channel")
+	if channel == nil {
+		channel = about.member("pubsub.channel")
+	}
 	if event.kind() != '{' {
 		p.items(schema, data, channel)
 		return
