@@ -557,13 +557,17 @@ func TestSec_M1_KeysGoToTheCarrierAlone(t *testing.T) {
 		require.Equal(t, "AccessKey "+accessKey, r.Header.Get("Authorization"))
 		require.Contains(t, f.MediaHosts(), r.URL.Host)
 	}
-	r, err := request("https://files.example.test/1")
-	require.NoError(t, err)
-	require.Empty(t, r.Header.Get("Authorization"))
+	for _, u := range []string{"https://files.example.test/1", "https://media.eu.bird.com/1", "https://mms.messagebird.com/1"} {
+		r, err := request(u)
+		require.NoError(t, err)
+		require.Empty(t, r.Header.Get("Authorization"), "no key where nobody says that one is wanted: %s", u)
+	}
+	require.Subset(t, f.MediaHosts(), []string{"*.messagebird.com", "*.bird.com"})
 	for _, u := range []string{
 		"", "http://media.messagebird.com/x", "https://evil.test/x", "https://media.messagebird.com.evil.test/x", "https://media.messagebird.com:444/x",
 		"https://media.messagebird.com@evil.test/x", "https://u@media.messagebird.com/x", "//media.messagebird.com/x", "http://files.example.test/x",
 		"https://169.254.169.254/", "file:///etc/passwd", "https://[::1", "\x00",
+		"https://bird.com/x", "https://evilbird.com/x", "https://mms.messagebird.com:444/x", "http://mms.messagebird.com/x",
 	} {
 		_, err := request(u)
 		require.ErrorIs(t, err, omni.ErrForbidden, u)
