@@ -1,6 +1,9 @@
 package omni
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Limits of what is richer than text and files, whatever the carrier. Its own may be lower.
 const (
@@ -122,6 +125,12 @@ type Location struct {
 	Longitude float64 `json:"longitude"         bson:"longitude"` // degrees, east is positive
 	Name      string  `json:"name,omitempty"    bson:"name,omitempty"`
 	Address   string  `json:"address,omitempty" bson:"address,omitempty"`
+}
+
+// Geo is the place as text, such as geo:-1.28333,36.81667 (RFC 5870), each number as short as it can be.
+func (l Location) Geo() string {
+	degrees := func(f float64) string { return strconv.FormatFloat(f+0, 'f', -1, 64) } // no minus before zero
+	return "geo:" + degrees(l.Latitude) + "," + degrees(l.Longitude)
 }
 
 // Validate reports what is wrong as ErrInvalid.

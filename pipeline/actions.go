@@ -347,11 +347,8 @@ func NormaliseAddress(family omni.ChannelType, s, country string) (string, error
 // maySend says why a message must not go out by a channel now. A template may at any time, if it is one that may be sent to
 // that identity; its length is its carrier's business.
 func (p *Pipeline) maySend(ctx context.Context, ch omni.DigitalChannel, it omni.Interaction, id omni.ContactIdentity, pl omni.MessagePayload) error {
-	limit := ch.Capabilities.MaxTextLength
 	open := pl.Type == omni.PayloadTemplate
-	if open {
-		limit = 0
-	} else {
+	if !open {
 		var err error
 		if open, err = p.windowOpen(ctx, ch, it); err != nil {
 			return err
@@ -364,8 +361,25 @@ func (p *Pipeline) maySend(ctx context.Context, ch omni.DigitalChannel, it omni.
 		return omni.Problemf(omni.ErrOptedOut, "the recipient has opted out; they have to write START before they can be messaged again")
 	case !open:
 		return omni.Problemf(omni.ErrWindowClosed, "free text may be sent for %d hours after the contact wrote; send a template instead", ch.Capabilities.WindowHours)
-	case limit > 0 && len(utf16.Encode([]rune(pl.TextBody()))) > limit:
+	case pl.Type == omni.PayloadTemplate:
+		return nil
+	}
+	return textFits(ch.Capabilities, pl)
+}
+
+// textFits says why a text is too long for a channel.
+func textFits(able omni.Capabilities, pl omni.MessagePayload) error {
+	text := pl.TextBody()
+	if limit := able.MaxTextLength; limit > 0 && len(utf16.Encode([]rune(text))) > limit {
 		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d characters on this channel", limit))
+	}
+	if limit := able.MaxTextBytes; limit > 0 && len(text) > limit {
+		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d bytes on this channel, and has %d: letters beyond plain English take several", limit, len(text)))
+	}
+	if able.Segmented && able.MaxSegments > 0 && pl.Type == omni.PayloadText {
+		if n, err := omni.CountSegments(text); err == nil && n.Segments > able.MaxSegments {
+			return fieldProblem("payload.text", fmt.Sprintf("must go out as at most %d SMS parts on this channel, and would as %d", able.MaxSegments, n.Segments))
+		}
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -279,8 +278,7 @@ func placeText(l omni.Location) string {
 		}
 	}
 	if len(parts) == 0 {
-		number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-		return "geo:" + number(l.Latitude) + "," + number(l.Longitude)
+		return l.Geo()
 	}
 	return strings.Join(parts, ", ")
 }

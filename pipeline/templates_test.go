@@ -533,13 +533,6 @@ func TestTheCarrierClosesTheWindow(t *testing.T) {
 func TestRichMessages(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	able := func(c omni.Capabilities) {
-		s.sms.Capabilities = c
-		var err error
-		s.sms, err = s.store.UpdateChannel(t.Context(), s.tenant, s.sms)
-		require.NoError(t, err)
-		s.Forget("channel", s.sms.ID)
-	}
 	send := func(pl wire.SendPayload) (omni.MessagePayload, error) {
 		m, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{ChannelID: s.sms.ID, To: "+14155550123", ClientID: omni.NewID(), Payload: pl})
 		return m.Payload, err
@@ -560,7 +553,7 @@ func TestRichMessages(t *testing.T) {
 		_, err := send(pl)
 		require.ErrorIs(t, err, omni.ErrUnsupported)
 	}
-	able(omni.Capabilities{MaxTextLength: 4096, Interactive: omni.InteractiveTypes, Location: true, ContactCards: true})
+	s.able(omni.Capabilities{MaxTextLength: 4096, Interactive: omni.InteractiveTypes, Location: true, ContactCards: true})
 	named := wire.SendPayload{Location: &wire.Location{Latitude: 1, Longitude: 2, Name: "Clinic", Address: "Kenyatta Ave"}}
 	flow := wire.SendPayload{Text: "Tell us", Interactive: &wire.Interactive{Type: omni.InteractiveFlow, Button: "Fill in", Flow: []byte(`{"flow_id":"1"}`)}}
 	link := wire.SendPayload{Text: "See", Interactive: &wire.Interactive{Type: omni.InteractiveURL, Button: "Open", URL: "https://example.test"}}

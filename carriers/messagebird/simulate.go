@@ -459,7 +459,7 @@ func (p *playedAPI) takeConversation(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if in.Content.Location != nil {
-		s.Text = place(omni.Location{Latitude: in.Content.Location.Latitude, Longitude: in.Content.Location.Longitude})
+		s.Text = omni.Location{Latitude: in.Content.Location.Latitude, Longitude: in.Content.Location.Longitude}.Geo()
 	}
 	if p.take(w, s) {
 		reply(w, http.StatusAccepted, map[string]any{"id": s.ID, "status": "accepted"})

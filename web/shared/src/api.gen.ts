@@ -1222,6 +1222,8 @@ export interface components {
             /** Format: int64 */
             maxMediaCount?: number;
             /** Format: int64 */
+            maxSegments?: number;
+            /** Format: int64 */
             maxTextBytes?: number;
             /** Format: int64 */
             maxTextLength: number;
