@@ -21,6 +21,9 @@ import (
 // maxReported bounds what a demo remembers of reports.
 const maxReported = 1_000
 
+// playedHere ends the names of the demo's accounts at carriers that are played.
+const playedHere = " (played here)"
+
 // double is a carrier that is played beside a demo: its API on loopback, and what it reported.
 type double struct {
 	*simulate.Double
@@ -202,7 +205,7 @@ func makePlayed(ctx context.Context, st store.Store, keys *seal.Keyring, t omni.
 	}
 	at := omni.MillisOf(now)
 	acc := omni.CarrierAccount{
-		ID: omni.NewIDAt(now), Tenant: t, PublicID: omni.NewToken(16), Carrier: name, Name: string(name) + " (played here)",
+		ID: omni.NewIDAt(now), Tenant: t, PublicID: omni.NewToken(16), Carrier: name, Name: string(name) + playedHere,
 		Config: made.Config, Credentials: map[string][]omni.SealedSecret{}, Version: 1, CreatedAt: at, SchemaVersion: omni.CurrentSchema,
 	}
 	for field := range made.Credentials {
