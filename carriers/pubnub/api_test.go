@@ -27,10 +27,19 @@ func clock() time.Time { return carriertest.Now }
 
 // desk takes everything until told otherwise.
 type desk struct {
+	simulate.Desk
+
 	mu       sync.Mutex
 	sent     []simulate.Sent
+	marks    []simulate.Mark
 	files    map[string]simulate.File
 	verdicts []simulate.Verdict // for what comes next, in order
+}
+
+func (d *desk) Note(m simulate.Mark) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.marks = append(d.marks, m)
 }
 
 func (d *desk) Take(s simulate.Sent) simulate.Verdict {
