@@ -279,6 +279,9 @@ func (a *act) templates(t *testing.T) {
 	a.Double.SetTemplates([]omni.MessageTemplate{{
 		CarrierID: "1400000000000021", Name: "reminder", Language: "en", Category: omni.TemplateUtility, Status: omni.TemplateApproved,
 		Quality: omni.QualityGreen, Components: `[{"type":"BODY","text":"Hello {{1}}, see you on {{2}}!"}]`,
+	}, {
+		CarrierID: "1400000000000022", Name: "way", Language: "en", Category: omni.TemplateUtility, Status: omni.TemplateApproved,
+		Quality: omni.QualityGreen, Components: `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"This is the way."}]`,
 	}})
 	synced := a.Alpha.Call(t, http.MethodPost, "/api/v1/templates/sync", map[string]any{"carrierAccountId": a.Account.ID})
 	require.Equal(t, http.StatusOK, synced.Status, "%s", synced.Body)
@@ -287,6 +290,18 @@ func (a *act) templates(t *testing.T) {
 	require.Equal(t, "reminder", sent.Template)
 	require.Contains(t, string(sent.Raw), `"parameters":[{"text":"Amina","type":"text"},{"text":"Monday","type":"text"}]`)
 	a.show("outbound template", "the API got %q with 2 places filled", sent.Template)
+
+	file := a.Upload(t, a.Ana.Token, "map.png", PNG)
+	m, sent = a.answers(t, in, wire.SendMessage{Payload: wire.SendPayload{Template: &wire.SendTemplate{
+		Name: "way", Language: "en", Components: []wire.TemplateComponent{{Type: "header", Parameters: []wire.TemplateParameter{{Type: "image", FileID: file}}}},
+	}}})
+	require.Len(t, m.Payload.Files, 1)
+	require.Equal(t, file, m.Payload.Files[0].ID)
+	require.Len(t, sent.FileIDs, 1)
+	f, ok := a.Double.File(sent.FileIDs[0])
+	require.True(t, ok)
+	require.Equal(t, PNG, string(f.Body))
+	a.show("outbound template with an uploaded file", "uploaded to the carrier, %d bytes, in the header of %q", len(f.Body), sent.Template)
 }
 
 // steps are the statuses that a carrier tells of a message that arrives and is read, in order.

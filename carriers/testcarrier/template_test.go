@@ -52,6 +52,23 @@ func TestTemplates(t *testing.T) {
 		require.Contains(t, problem.Fields, field)
 	}
 
+	picture := omni.MessageTemplate{Name: "map", Language: "en", Components: `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"Look"}]`}
+	with := func(file omni.TemplateParameter) omni.TemplateMessage {
+		return omni.TemplateMessage{Components: []omni.TemplateComponent{{Type: "header", Parameters: []omni.TemplateParameter{file}}}}
+	}
+	image := omni.TemplateParameter{Type: "image", File: &omni.MediaReference{Type: omni.MediaImage}}
+	got, err = m.FillTemplate(picture, with(image))
+	require.NoError(t, err)
+	require.Equal(t, "Look", got)
+	for name, fill := range map[string]omni.TemplateMessage{
+		"nothing": {}, "no file": with(omni.TemplateParameter{Type: "image"}),
+		"another kind": with(omni.TemplateParameter{Type: "video", File: &omni.MediaReference{Type: omni.MediaVideo}}),
+		"another file": with(omni.TemplateParameter{Type: "image", File: &omni.MediaReference{Type: omni.MediaVideo}}),
+	} {
+		_, err := m.FillTemplate(picture, fill)
+		require.ErrorIs(t, err, omni.ErrInvalid, name)
+	}
+
 	made := omni.MessageTemplate{Name: "welcome", Language: "en", Category: omni.TemplateUtility, Components: `[{"type":"BODY","text":"Welcome!"}]`}
 	require.NoError(t, m.CheckTemplate(made))
 	made, err = m.CreateTemplate(t.Context(), made)

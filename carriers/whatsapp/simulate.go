@@ -360,6 +360,18 @@ func (g *playedGraph) sent(o OutboundPayload, from string) simulate.Sent {
 		}
 		s.Contacts = append(s.Contacts, card)
 	}
+	if o.Template != nil {
+		for _, c := range o.Template.Components {
+			for _, p := range c.Parameters {
+				f, _ := p[fmt.Sprint(p["type"])].(map[string]any)
+				if id, ok := f["id"].(string); ok {
+					s.FileIDs = append(s.FileIDs, id)
+				} else if link, ok := f["link"].(string); ok {
+					s.FileURLs = append(s.FileURLs, link)
+				}
+			}
+		}
+	}
 	for _, f := range []*outFile{o.Image, o.Video, o.Audio, o.Document, o.Sticker} {
 		switch {
 		case f == nil:
