@@ -28,6 +28,11 @@ func builtIn() []omni.MessageTemplate {
 			Status: omni.TemplateApproved, Quality: omni.QualityYellow,
 			Components: `[{"type":"BODY","text":"Hi {{1}}, this week everything is {{2}} % cheaper.","example":{"body_text":[["Maria","20"]]}}]`,
 		},
+		{
+			CarrierID: "3", Name: "way_to_us", Language: "en_US", Category: omni.TemplateUtility,
+			Status: omni.TemplateApproved, Quality: omni.QualityGreen,
+			Components: `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"This is the way to us, {{1}}.","example":{"body_text":[["Maria"]]}}]`,
+		},
 	}
 }
 
