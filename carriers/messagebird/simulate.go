@@ -100,7 +100,7 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 	product := productOf(a)
 	word := platform(product, in.ChannelType)
 	var can []string
-	if product == productConversations && word == "whatsapp" {
+	if word == "whatsapp" {
 		can = []string{simulate.Place, simulate.NewKinds}
 	}
 	only := in.Only(omni.CarrierMessageBird, can...)
@@ -168,7 +168,14 @@ func playConversation(a carriers.Account, webhookURL string, in simulate.Inbound
 
 func playBird(a carriers.Account, webhookURL string, in simulate.Inbound, platform string, files []string, created string, now time.Time) (*http.Request, error) {
 	body := map[string]any{"type": "text", "text": map[string]any{"text": in.Text}}
-	if len(files) > 0 {
+	switch l := in.Location; {
+	case l != nil:
+		body = map[string]any{"type": "location", "location": map[string]any{
+			"coordinates": coordinates{l.Latitude, l.Longitude}, "location": map[string]any{"label": l.Name, "address": l.Address},
+		}}
+	case in.Unknown != "":
+		body = map[string]any{"type": in.Unknown, in.Unknown: map[string]any{"of": "a later version"}}
+	case len(files) > 0:
 		var all []map[string]any
 		for _, f := range files {
 			all = append(all, map[string]any{"mediaUrl": f})
