@@ -40,6 +40,19 @@ type TemplateParameter struct {
 	Value    RawJSON         `json:"value,omitempty"    bson:"value,omitempty"` // currency, date_time and action, as the carrier describes them
 }
 
+// Files are the files that fill places, in order.
+func (m TemplateMessage) Files() []MediaReference {
+	var files []MediaReference
+	for _, c := range m.Components {
+		for _, p := range c.Parameters {
+			if p.File != nil {
+				files = append(files, *p.File)
+			}
+		}
+	}
+	return files
+}
+
 // Validate reports what is wrong as ErrInvalid.
 func (m TemplateMessage) Validate() error {
 	bad := invalid{}

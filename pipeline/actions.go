@@ -155,7 +155,7 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	payload, err := p.payload(ctx, a.Tenant, ch, id, c.Payload)
+	payload, files, err := p.payload(ctx, a, ch, id, c)
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
@@ -165,11 +165,17 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	var files []omni.MediaFile
 	if len(c.Payload.Files) > 0 {
 		if payload, files, err = p.filesPayload(ctx, a, ch, c); err != nil {
 			return omni.ServiceMessage{}, false, err
 		}
+	}
+	at := payloadFiles
+	if c.Payload.Template != nil {
+		at = templateHeader
+	}
+	if err := p.settleUploads(ctx, at, files); err != nil {
+		return omni.ServiceMessage{}, false, err
 	}
 	defer p.order.lock(ch.CarrierAccountID, id.Address)()
 	if err := p.unseen(ctx, a, it, c); err != nil {

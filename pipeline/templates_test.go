@@ -88,10 +88,12 @@ func (c *templateCarrier) DeleteTemplate(_ context.Context, t omni.MessageTempla
 }
 
 func (*templateCarrier) FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (string, error) {
-	if len(m.Components) != 1 || len(m.Components[0].Parameters) != 1 || m.Components[0].Parameters[0].Text == "" {
-		return "", problemOf("body.1")
+	for _, c := range m.Components {
+		if c.Type == "body" && len(c.Parameters) == 1 && c.Parameters[0].Text != "" {
+			return t.Name + " for " + c.Parameters[0].Text, nil
+		}
 	}
-	return t.Name + " for " + m.Components[0].Parameters[0].Text, nil
+	return "", problemOf("body.1")
 }
 
 func offered(id, name string, category omni.TemplateCategory) omni.MessageTemplate {

@@ -151,8 +151,8 @@ func readOther(e *omni.CarrierChannelEvent, p params) {
 		e.Text = label
 		return
 	}
-	if place := location(p); place != "" {
-		e.Text = place
+	if place, text := location(p); text != "" {
+		e.Location, e.Text = place, text
 		return
 	}
 	switch kind := carriers.Ignore("", p.get("MessageType")).Value; kind {
@@ -162,21 +162,26 @@ func readOther(e *omni.CarrierChannelEvent, p params) {
 	}
 }
 
-// location writes a place on lines: its label, its address, latitude and longitude.
-func location(p params) string {
+// location reads a place, and writes it on lines: its label, its address, latitude and longitude. There is none if the text is empty.
+func location(p params) (*omni.Location, string) {
 	latitude, err1 := strconv.ParseFloat(p.get("Latitude"), 64)
 	longitude, err2 := strconv.ParseFloat(p.get("Longitude"), 64)
 	if err1 != nil || err2 != nil || !(latitude >= -90 && latitude <= 90 && longitude >= -180 && longitude <= 180) {
-		return ""
+		return nil, ""
 	}
+	l := omni.Location{Latitude: latitude, Longitude: longitude, Name: omni.CleanName(p.get("Label")), Address: omni.CleanName(p.get("Address"))}
 	var lines []string
-	for _, field := range []string{"Label", "Address"} {
-		if line := omni.CleanName(p.get(field)); line != "" {
+	for _, line := range []string{l.Name, l.Address} {
+		if line != "" {
 			lines = append(lines, line)
 		}
 	}
 	lines = append(lines, strconv.FormatFloat(latitude, 'f', -1, 64)+", "+strconv.FormatFloat(longitude, 'f', -1, 64))
-	return strings.Join(lines, "\n")
+	text := strings.Join(lines, "\n")
+	if l.Validate() != nil { // a name that is too long stands in the text
+		return nil, text
+	}
+	return &l, text
 }
 
 // readFiles returns the files of a message without what only says how an MMS is laid out.

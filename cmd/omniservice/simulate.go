@@ -327,6 +327,8 @@ func (l *lines) note(n simulate.Note) {
 			what += "  fault: " + string(a.Fault.Kind)
 		}
 		l.print("%s  %s  %s", at, word, what)
+	case n.Mark != nil:
+		l.print("%s  shown     %s  %s", at, n.Mark.Kind, n.Mark.MessageID)
 	case n.Report != nil:
 		l.print("%s  reported  %s  %s%s", at, n.Of.ID, n.Report.Status, outcome)
 	case n.Inbound != nil:

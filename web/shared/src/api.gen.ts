@@ -2282,6 +2282,7 @@ export interface components {
             type: string;
         };
         TemplateParameter: {
+            fileId?: string;
             fileName?: string;
             location?: components["schemas"]["Location"];
             name?: string;
