@@ -262,6 +262,7 @@ func TestDoctorTriesCarrierAccounts(t *testing.T) {
 		return a
 	}
 	bad, _ := account("Main", false), account("Old", true)
+	account("Bandwidth (played here)", false)
 	require.NoError(t, st.SetMarker(t.Context(), "health/"+bad.ID, []byte(`{"misconfiguredRow":3,"misconfiguredCode":"20003"}`)))
 	require.NoError(t, st.Close())
 
@@ -274,5 +275,8 @@ func TestDoctorTriesCarrierAccounts(t *testing.T) {
 	f = finding(t, r, "account Main (Twilio): settings")
 	require.Equal(t, StateProblem, f.State)
 	require.Contains(t, f.Detail, "accountSid")
+	f = finding(t, r, "account Bandwidth (played here) (Twilio): settings")
+	require.Equal(t, StateOK, f.State, "what the demo made up is not tried at the carrier")
+	require.Contains(t, f.Detail, "made up")
 	require.Equal(t, Finding{Check: "account Old (Twilio)", State: StateOK, Detail: "disabled"}, finding(t, r, "account Old (Twilio)"))
 }

@@ -21,6 +21,9 @@ import (
 // maxReported bounds what a demo remembers of reports.
 const maxReported = 1_000
 
+// playedHere ends the names of the demo's accounts at carriers that are played.
+const playedHere = " (played here)"
+
 // double is a carrier that is played beside a demo: its API on loopback, and what it reported.
 type double struct {
 	*simulate.Double
@@ -73,6 +76,7 @@ func (d *doubles) open(ctx context.Context, p Played) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	one.SetTemplates(p.Templates)
 	one.server = &http.Server{Handler: one, ReadHeaderTimeout: 10 * time.Second}
 	d.all = append(d.all, one)
 	d.serving.Go(func() { _ = one.server.Serve(ln) }) // ends with Close
@@ -201,7 +205,7 @@ func makePlayed(ctx context.Context, st store.Store, keys *seal.Keyring, t omni.
 	}
 	at := omni.MillisOf(now)
 	acc := omni.CarrierAccount{
-		ID: omni.NewIDAt(now), Tenant: t, PublicID: omni.NewToken(16), Carrier: name, Name: string(name) + " (played here)",
+		ID: omni.NewIDAt(now), Tenant: t, PublicID: omni.NewToken(16), Carrier: name, Name: string(name) + playedHere,
 		Config: made.Config, Credentials: map[string][]omni.SealedSecret{}, Version: 1, CreatedAt: at, SchemaVersion: omni.CurrentSchema,
 	}
 	for field := range made.Credentials {

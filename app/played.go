@@ -23,19 +23,20 @@ import (
 
 // Played is a provider that can be played on this machine.
 type Played struct {
-	Provider carriers.Provider
-	Player   simulate.Player
+	Provider  carriers.Provider
+	Player    simulate.Player
+	Templates []omni.MessageTemplate // that the account has from the beginning
 }
 
 // PlayedProviders lists all of them, in the order of omni.CarrierNames. The Test carrier is none: it plays itself.
 func PlayedProviders() []Played {
 	return []Played{
-		{messagebird.New(), messagebird.Player{}},
-		{whatsapp.New(), whatsapp.Player{}},
-		{twilio.New(), twilio.Player{}},
-		{bandwidth.New(), bandwidth.Player{}},
-		{inteliquent.New(), inteliquent.Player{}},
-		{pubnub.New(), pubnub.NewPlayer()},
+		{Provider: messagebird.New(), Player: messagebird.Player{}},
+		{Provider: whatsapp.New(), Player: whatsapp.Player{}, Templates: whatsapp.ExampleTemplates()},
+		{Provider: twilio.New(), Player: twilio.Player{}},
+		{Provider: bandwidth.New(), Player: bandwidth.Player{}},
+		{Provider: inteliquent.New(), Player: inteliquent.Player{}},
+		{Provider: pubnub.New(), Player: pubnub.NewPlayer()},
 	}
 }
 

@@ -44,6 +44,7 @@ func (d *pubnubDesk) texts(to string) (all []string) {
 	return all
 }
 
+func (*pubnubDesk) Note(simulate.Mark)                  {}
 func (*pubnubDesk) AddFile(string, simulate.File)       {}
 func (*pubnubDesk) File(string) (simulate.File, bool)   { return simulate.File{}, false }
 func (*pubnubDesk) SetTemplates([]omni.MessageTemplate) {}

@@ -34,6 +34,10 @@ type Ignored struct {
 	Value string // the carrier's word, at most 64 characters
 }
 
+// MetadataTaken is the key in the metadata of a reaction without emoji under which an adapter says which one was taken back, where
+// its users may put several on a message: of those one is kept, and what is said of another does not take it away.
+const MetadataTaken = "taken"
+
 // Carrier adapts one account at one messaging provider. Methods are safe for concurrent use. (Seed: Carrier.)
 type Carrier interface {
 	Name() omni.CarrierName
@@ -42,7 +46,7 @@ type Carrier interface {
 	Capabilities(family omni.ChannelType) (c omni.Capabilities, ok bool)
 
 	// Verify returns nil if the provider sent r, else a *WebhookError wrapping omni.ErrUnauthenticated.
-	// It reads no more of the body than that needs.
+	// It reads no more of the body than that needs, and changes nothing: a webhook that could not be kept comes again as it is.
 	Verify(r WebhookRequest) error
 
 	// Parse turns one payload into events. It does no I/O. What it cannot read at all is a *WebhookError
@@ -62,6 +66,12 @@ type Challenger interface {
 	// Challenge answers such a request; ok is false where r is an ordinary webhook, to be verified and parsed. What is
 	// wrong with it is a *WebhookError.
 	Challenge(r WebhookRequest) (answer HTTPResponse, ok bool, err error)
+}
+
+// OnceOnly is a Carrier whose provider signs each webhook for one delivery.
+type OnceOnly interface {
+	// Delivered notes that what an authentic webhook brought is durable: from then on Verify refuses it.
+	Delivered(r WebhookRequest)
 }
 
 // MediaFetcher is a Carrier whose files need more than a plain GET: credentials, or a step before.

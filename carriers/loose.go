@@ -69,9 +69,14 @@ func (l *Strings) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// WithoutMark is a body without the byte order mark that some programs write before UTF-8. It is no part of what they say, and
+// who reads JSON may leave it out (RFC 8259 §8.1).
+func WithoutMark(body []byte) []byte { return bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")) }
+
 // EachObject gives the entries of a body that is a list to each, in order, or the body itself if it is an object. It
 // copies nothing. At most MaxEvents entries are given. The error is a *WebhookError, or what each returned.
 func EachObject(body []byte, each func(entry []byte) error) error {
+	body = WithoutMark(body)
 	if err := CheckNesting(body); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func TestScalarAndStrings(t *testing.T) {
 func TestEachObject(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string][]string{
-		` {"a":[1,2]} `: {`{"a":[1,2]}`}, `[]`: nil, " [\n] ": nil, `[{"a":"]"} , {}]`: {`{"a":"]"}`, `{}`}, `[1,[2,3],"\",[\\"]`: {`1`, `[2,3]`, `"\",[\\"`},
+		` {"a":[1,2]} `: {`{"a":[1,2]}`}, `[]`: nil, " [\n] ": nil, "\xef\xbb\xbf {}": {`{}`}, `[{"a":"]"} , {}]`: {`{"a":"]"}`, `{}`}, `[1,[2,3],"\",[\\"]`: {`1`, `[2,3]`, `"\",[\\"`},
 	} {
 		var got []string
 		require.NoError(t, carriers.EachObject([]byte(body), func(entry []byte) error {
@@ -51,7 +51,7 @@ func TestEachObject(t *testing.T) {
 		require.Equal(t, want, got, body)
 	}
 	for _, body := range []string{
-		"", " ", "null", "1", `"a"`, "[1,]", "[,1]", "[1 2]", "[1]]", "{}{}", "[1", "\xef\xbb\xbf{}", strings.Repeat("[", 33) + strings.Repeat("]", 33),
+		"", " ", "null", "1", `"a"`, "[1,]", "[,1]", "[1 2]", "[1]]", "{}{}", "[1", "\xef\xbb\xbf", "\xef\xbb{}", "{}\xef\xbb\xbf", "\xef\xbb\xbf\xef\xbb\xbf{}", strings.Repeat("[", 33) + strings.Repeat("]", 33),
 		"[" + strings.Repeat("1,", carriers.MaxEvents) + "1]",
 	} {
 		err := carriers.EachObject([]byte(body), func([]byte) error { return nil })

@@ -218,6 +218,7 @@ type Hub struct {
 	out      outbox
 	flushers []flusher
 	turn     atomic.Uint32 // of the flushers
+	leaving  chan struct{} // holds one for each connection that is being cleared up
 	told     Position      // of the last entry of controlTopic; of controlled alone
 }
 
@@ -247,6 +248,7 @@ func New(bus Bus, o Options) (*Hub, error) {
 		h.shards[i].topics = map[string]*topic{}
 	}
 	h.flushers = make([]flusher, runtime.GOMAXPROCS(0))
+	h.leaving = make(chan struct{}, runtime.GOMAXPROCS(0))
 	for i := range h.flushers {
 		h.flushers[i].wake = make(chan struct{}, 1)
 	}

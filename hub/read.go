@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -119,6 +120,8 @@ func (c *Conn) end(status int) {
 	c.dropQueue()
 	c.timer.Stop()
 	c.mu.Unlock()
+	c.hub.leaving <- struct{}{} // when all go at once, others get their turn between them
+	runtime.Gosched()
 	_ = c.ws.CloseNow()
 	c.cut()
 	for _, s := range subs {
@@ -126,6 +129,7 @@ func (c *Conn) end(status int) {
 	}
 	c.hub.leases.leave(c, "")
 	c.hub.unregister(c)
+	<-c.hub.leaving
 	c.work.Wait()
 	c.hub.log.Debug("connection ended", "conn_id", c.id, "org_id", c.Principal().OrgID, "reason", max(code, status))
 	c.hub.conns.Done()

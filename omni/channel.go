@@ -26,6 +26,7 @@ type Capabilities struct {
 	ReplyTo        bool     `json:"replyTo"                  bson:"replyTo"`
 
 	MaxTextBytes     int               `json:"maxTextBytes,omitempty"     bson:"maxTextBytes,omitempty"`     // UTF-8 bytes, where the carrier counts those; 0: no such limit
+	MaxSegments      int               `json:"maxSegments,omitempty"      bson:"maxSegments,omitempty"`      // SMS parts of one text; 0: no such limit
 	MaxCaptionLength int               `json:"maxCaptionLength,omitempty" bson:"maxCaptionLength,omitempty"` // UTF-16 code units of a text beside files; 0: as MaxTextLength
 	MediaLimits      []MediaLimit      `json:"mediaLimits,omitempty"      bson:"mediaLimits,omitempty"`      // of kinds that are not as MaxMediaBytes says
 	TotalMediaBytes  int64             `json:"totalMediaBytes,omitempty"  bson:"totalMediaBytes,omitempty"`  // all files of one message; 0: no such limit

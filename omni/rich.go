@@ -1,6 +1,9 @@
 package omni
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Limits of what is richer than text and files, whatever the carrier. Its own may be lower.
 const (
@@ -35,6 +38,19 @@ type TemplateParameter struct {
 	File     *MediaReference `json:"file,omitempty"     bson:"file,omitempty"` // image, video or document
 	Location *Location       `json:"location,omitempty" bson:"location,omitempty"`
 	Value    RawJSON         `json:"value,omitempty"    bson:"value,omitempty"` // currency, date_time and action, as the carrier describes them
+}
+
+// Files are the files that fill places, in order.
+func (m TemplateMessage) Files() []MediaReference {
+	var files []MediaReference
+	for _, c := range m.Components {
+		for _, p := range c.Parameters {
+			if p.File != nil {
+				files = append(files, *p.File)
+			}
+		}
+	}
+	return files
 }
 
 // Validate reports what is wrong as ErrInvalid.
@@ -122,6 +138,12 @@ type Location struct {
 	Longitude float64 `json:"longitude"         bson:"longitude"` // degrees, east is positive
 	Name      string  `json:"name,omitempty"    bson:"name,omitempty"`
 	Address   string  `json:"address,omitempty" bson:"address,omitempty"`
+}
+
+// Geo is the place as text, such as geo:-1.28333,36.81667 (RFC 5870), each number as short as it can be.
+func (l Location) Geo() string {
+	degrees := func(f float64) string { return strconv.FormatFloat(f+0, 'f', -1, 64) } // no minus before zero
+	return "geo:" + degrees(l.Latitude) + "," + degrees(l.Longitude)
 }
 
 // Validate reports what is wrong as ErrInvalid.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -34,27 +35,41 @@ func (a Actor) leads() bool {
 
 // VisibleGroups lists the channel groups that an actor sees.
 func (p *Pipeline) VisibleGroups(ctx context.Context, a Actor) ([]omni.DigitalChannelGroup, error) {
-	all, err := p.groups(ctx, a.Tenant)
+	visible, err := p.visibleGroups(ctx, a)
 	if err != nil {
-		return nil, fmt.Errorf("channel groups: %w", err)
+		return nil, err
 	}
-	seen := make([]omni.DigitalChannelGroup, 0, len(all))
-	for _, g := range all {
-		if g.Sees(a.Tenant.UserID, a.Role) {
-			seen = append(seen, g)
-		}
+	seen := []omni.DigitalChannelGroup{}
+	for g := range visible {
+		seen = append(seen, *g)
 	}
 	return seen, nil
 }
 
+// visibleGroups gives the groups in place, as the cache holds them: they are many, large, asked for at each connect, and
+// mostly only looked at.
+func (p *Pipeline) visibleGroups(ctx context.Context, a Actor) (iter.Seq[*omni.DigitalChannelGroup], error) {
+	all, err := p.groups(ctx, a.Tenant)
+	if err != nil {
+		return nil, fmt.Errorf("channel groups: %w", err)
+	}
+	return func(yield func(*omni.DigitalChannelGroup) bool) {
+		for i := range all {
+			if all[i].Sees(a.Tenant.UserID, a.Role) && !yield(&all[i]) {
+				return
+			}
+		}
+	}, nil
+}
+
 // Topics lists what a connection of the actor is granted.
 func (p *Pipeline) Topics(ctx context.Context, a Actor) ([]string, error) {
-	groups, err := p.VisibleGroups(ctx, a)
+	groups, err := p.visibleGroups(ctx, a)
 	if err != nil {
 		return nil, err
 	}
 	topics := []string{omni.UserTopic(a.Tenant.UserID), omni.OrgTopic(a.Tenant.OrganisationID)}
-	for _, g := range groups {
+	for g := range groups {
 		if g.Type == omni.GroupShared {
 			topics = append(topics, g.HomeTopic())
 		}
@@ -63,11 +78,11 @@ func (p *Pipeline) Topics(ctx context.Context, a Actor) ([]string, error) {
 }
 
 func (p *Pipeline) sees(ctx context.Context, a Actor, groupID string) (bool, error) {
-	groups, err := p.VisibleGroups(ctx, a)
+	groups, err := p.visibleGroups(ctx, a)
 	if err != nil {
 		return false, err
 	}
-	for _, g := range groups {
+	for g := range groups {
 		if g.ID == groupID {
 			return true, nil
 		}
@@ -141,7 +156,7 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	payload, err := p.payload(ctx, a.Tenant, ch, id, c.Payload)
+	payload, files, err := p.payload(ctx, a, ch, id, c)
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
@@ -151,11 +166,17 @@ func (p *Pipeline) Send(ctx context.Context, a Actor, c wire.SendMessage) (omni.
 	if err := p.mayReplyTo(ctx, a, it, c.ReplyTo); err != nil {
 		return omni.ServiceMessage{}, false, err
 	}
-	var files []omni.MediaFile
 	if len(c.Payload.Files) > 0 {
 		if payload, files, err = p.filesPayload(ctx, a, ch, c); err != nil {
 			return omni.ServiceMessage{}, false, err
 		}
+	}
+	at := payloadFiles
+	if c.Payload.Template != nil {
+		at = templateHeader
+	}
+	if err := p.settleUploads(ctx, at, files); err != nil {
+		return omni.ServiceMessage{}, false, err
 	}
 	defer p.order.lock(ch.CarrierAccountID, id.Address)()
 	if err := p.unseen(ctx, a, it, c); err != nil {
@@ -333,11 +354,8 @@ func NormaliseAddress(family omni.ChannelType, s, country string) (string, error
 // maySend says why a message must not go out by a channel now. A template may at any time, if it is one that may be sent to
 // that identity; its length is its carrier's business.
 func (p *Pipeline) maySend(ctx context.Context, ch omni.DigitalChannel, it omni.Interaction, id omni.ContactIdentity, pl omni.MessagePayload) error {
-	limit := ch.Capabilities.MaxTextLength
 	open := pl.Type == omni.PayloadTemplate
-	if open {
-		limit = 0
-	} else {
+	if !open {
 		var err error
 		if open, err = p.windowOpen(ctx, ch, it); err != nil {
 			return err
@@ -350,8 +368,25 @@ func (p *Pipeline) maySend(ctx context.Context, ch omni.DigitalChannel, it omni.
 		return omni.Problemf(omni.ErrOptedOut, "the recipient has opted out; they have to write START before they can be messaged again")
 	case !open:
 		return omni.Problemf(omni.ErrWindowClosed, "free text may be sent for %d hours after the contact wrote; send a template instead", ch.Capabilities.WindowHours)
-	case limit > 0 && len(utf16.Encode([]rune(pl.TextBody()))) > limit:
+	case pl.Type == omni.PayloadTemplate:
+		return nil
+	}
+	return textFits(ch.Capabilities, pl)
+}
+
+// textFits says why a text is too long for a channel.
+func textFits(able omni.Capabilities, pl omni.MessagePayload) error {
+	text := pl.TextBody()
+	if limit := able.MaxTextLength; limit > 0 && len(utf16.Encode([]rune(text))) > limit {
 		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d characters on this channel", limit))
+	}
+	if limit := able.MaxTextBytes; limit > 0 && len(text) > limit {
+		return fieldProblem("payload.text", fmt.Sprintf("must be at most %d bytes on this channel, and has %d: letters beyond plain English take several", limit, len(text)))
+	}
+	if able.Segmented && able.MaxSegments > 0 && pl.Type == omni.PayloadText {
+		if n, err := omni.CountSegments(text); err == nil && n.Segments > able.MaxSegments {
+			return fieldProblem("payload.text", fmt.Sprintf("must go out as at most %d SMS parts on this channel, and would as %d", able.MaxSegments, n.Segments))
+		}
 	}
 	return nil
 }

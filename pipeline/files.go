@@ -158,35 +158,38 @@ func fileName(name string) string {
 	return strings.ToValidUTF8(name[:min(len(name), most-len(end))], "") + end
 }
 
-// filesPayload makes the payload of a message that has files: text alone if it has none. The files are where messages' files
-// are from then on. What is wrong with one, or with them for the channel, is omni.ErrInvalid.
+// filesPayload makes the payload of a message that has files: text alone if it has none. What is wrong with one, or with them for the channel, is omni.ErrInvalid.
 func (p *Pipeline) filesPayload(ctx context.Context, a Actor, ch omni.DigitalChannel, c wire.SendMessage) (omni.MessagePayload, []omni.MediaFile, error) {
 	text := c.Payload.Text
 	if len(c.Payload.Files) == 0 {
 		return omni.TextPayload(text), nil, nil
 	}
-	files, err := p.uploaded(ctx, a, c.ClientID, c.Payload.Files)
+	const at = payloadFiles
+	if len(c.Payload.Files) > MaxFiles {
+		return omni.MessagePayload{}, nil, fieldProblem(at, fmt.Sprintf("must be at most %d", MaxFiles))
+	}
+	files, err := p.uploaded(ctx, a, c.ClientID, at, c.Payload.Files)
 	if err != nil {
 		return omni.MessagePayload{}, nil, err
 	}
 	refs := make([]omni.MediaReference, 0, len(files))
 	for _, f := range files {
-		refs = append(refs, omni.MediaReference{
-			ID: f.ID, Type: f.Type, ContentType: f.ContentType, Size: f.Size, FileName: f.FileName, SHA256: f.SHA256, State: omni.MediaReady,
-		})
+		refs = append(refs, reference(f))
 	}
-	if err := filesFit(capabilities(ch), text, refs); err != nil {
+	if err := filesFit(capabilities(ch), at, text, refs); err != nil {
 		return omni.MessagePayload{}, nil, err
-	}
-	for _, f := range files {
-		if err := p.settleUpload(ctx, f); err != nil {
-			return omni.MessagePayload{}, nil, err
-		}
 	}
 	if strings.TrimSpace(text) == "" {
 		text = ""
 	}
 	return omni.NewPayload(text, refs), files, nil
+}
+
+// reference is an upload as a message has it.
+func reference(f omni.MediaFile) omni.MediaReference {
+	return omni.MediaReference{
+		ID: f.ID, Type: f.Type, ContentType: f.ContentType, Size: f.Size, FileName: f.FileName, SHA256: f.SHA256, State: omni.MediaReady,
+	}
 }
 
 // capabilities is what a channel carries. What our own widget does is not the record's to say: an older one does not know.
@@ -197,38 +200,39 @@ func capabilities(ch omni.DigitalChannel) omni.Capabilities {
 	return ch.Capabilities
 }
 
+// payloadFiles is the field that names the files of a message.
+const payloadFiles = "payload.files"
+
 const noSuchFile = "there is no such file; upload it first"
 
-// uploaded finds files that the actor uploaded and no message has, or only the one with clientID.
-func (p *Pipeline) uploaded(ctx context.Context, a Actor, clientID string, ids []string) ([]omni.MediaFile, error) {
+// uploaded finds files that the actor uploaded and no message has, or only the one with clientID. What is wrong is said of the
+// field at.
+func (p *Pipeline) uploaded(ctx context.Context, a Actor, clientID, at string, ids []string) ([]omni.MediaFile, error) {
 	if p.o.Media == nil || p.o.Uploads == nil {
 		return nil, errNoFolder
-	}
-	if len(ids) > MaxFiles {
-		return nil, fieldProblem("payload.files", fmt.Sprintf("must be at most %d", MaxFiles))
 	}
 	files := make([]omni.MediaFile, 0, len(ids))
 	for n, id := range ids {
 		if slices.Contains(ids[:n], id) {
-			return nil, fieldProblem("payload.files", "must differ from each other")
+			return nil, fieldProblem(at, "must differ from each other")
 		}
 		if !omni.ValidID(id) {
-			return nil, fieldProblem("payload.files", noSuchFile)
+			return nil, fieldProblem(at, noSuchFile)
 		}
 		f, err := p.store.MediaFiles().Get(ctx, a.Tenant, id)
 		if errors.Is(err, omni.ErrNotFound) || err == nil && f.Tenant.UserID != a.Tenant.UserID {
-			return nil, fieldProblem("payload.files", noSuchFile)
+			return nil, fieldProblem(at, noSuchFile)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("file %s: %w", id, err)
 		}
 		if f.MessageID == "" && p.millis() > f.CreatedAt.Add(UploadKept) {
-			return nil, fieldProblem("payload.files", fmt.Sprintf("%s was uploaded more than a day ago; upload it again", quoted(f.FileName)))
+			return nil, fieldProblem(at, fmt.Sprintf("%s was uploaded more than a day ago; upload it again", quoted(f.FileName)))
 		}
 		if f.MessageID != "" {
 			m, err := p.store.Message(ctx, a.Tenant, f.MessageID)
 			if errors.Is(err, omni.ErrNotFound) || err == nil && m.ClientID != clientID {
-				return nil, fieldProblem("payload.files", fmt.Sprintf("%s was sent already; upload it again", quoted(f.FileName)))
+				return nil, fieldProblem(at, fmt.Sprintf("%s was sent already; upload it again", quoted(f.FileName)))
 			}
 			if err != nil {
 				return nil, fmt.Errorf("message of file %s: %w", id, err)
@@ -246,8 +250,18 @@ func quoted(name string) string {
 	return `"` + clip(name) + `"`
 }
 
-// settleUpload copies an upload to where the files of messages are. From then on it does not matter what becomes of the upload.
-func (p *Pipeline) settleUpload(ctx context.Context, f omni.MediaFile) error {
+// settleUploads copies uploads to where the files of messages are. From then on it does not matter what becomes of the uploads.
+// What is wrong is said of the field at.
+func (p *Pipeline) settleUploads(ctx context.Context, at string, files []omni.MediaFile) error {
+	for _, f := range files {
+		if err := p.settleUpload(ctx, at, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) settleUpload(ctx context.Context, at string, f omni.MediaFile) error {
 	org := f.Tenant.OrganisationID
 	there, err := p.o.Media.Open(ctx, org, f.SHA256)
 	if err == nil {
@@ -259,7 +273,7 @@ func (p *Pipeline) settleUpload(ctx context.Context, f omni.MediaFile) error {
 	r, err := p.o.Uploads.Open(ctx, f.ID, f.SHA256)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.log.ErrorContext(ctx, "an uploaded file is lost", "org_id", org)
-		return fieldProblem("payload.files", fmt.Sprintf("%s is not here any more; upload it again", quoted(f.FileName)))
+		return fieldProblem(at, fmt.Sprintf("%s is not here any more; upload it again", quoted(f.FileName)))
 	}
 	if err != nil {
 		return fmt.Errorf("file %s: %w", f.ID, err)
@@ -293,12 +307,12 @@ func (p *Pipeline) took(ctx context.Context, m omni.ServiceMessage, files []omni
 	}
 }
 
-// filesFit says why files, and the text beside them, do not go by a channel.
-func filesFit(able omni.Capabilities, text string, files []omni.MediaReference) error {
+// filesFit says of the field at why files, and the text beside them, do not go by a channel.
+func filesFit(able omni.Capabilities, at, text string, files []omni.MediaReference) error {
 	if len(files) == 0 {
 		return nil
 	}
-	wrong := func(format string, a ...any) error { return fieldProblem("payload.files", fmt.Sprintf(format, a...)) }
+	wrong := func(format string, a ...any) error { return fieldProblem(at, fmt.Sprintf(format, a...)) }
 	if len(able.MediaTypes) == 0 {
 		return wrong("cannot be sent on this channel")
 	}
@@ -427,13 +441,7 @@ func FilesOf(m omni.ServiceMessage) []omni.MediaReference {
 		files = append(files, *i.HeaderFile)
 	}
 	if t := m.Payload.Template; t != nil {
-		for _, c := range t.Components {
-			for _, param := range c.Parameters {
-				if param.File != nil {
-					files = append(files, *param.File)
-				}
-			}
-		}
+		files = append(files, t.Files()...)
 	}
 	return files
 }

@@ -154,6 +154,81 @@ func TestAFileGoesFromUploadToCarrier(t *testing.T) {
 	require.Nil(t, m.Payload.Text)
 }
 
+// An upload is the header of a template: checked as it is taken, where messages' files are before it goes out, and once.
+func TestAnUploadIsTheHeaderOfATemplate(t *testing.T) {
+	t.Parallel()
+	up, err := folder.Open(t.TempDir())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, up.Close()) })
+	o := &outgoing{uploads: up}
+	o.system = withTemplates(t, withMedia(t, &o.media), func(p *pipeline.Options) {
+		p.Uploads = up
+		p.FileURL = func(m omni.ServiceMessage, f omni.MediaReference) string {
+			return "https://gw.example.test/m/" + m.ID + "." + f.ID
+		}
+	})
+	carries := able
+	carries.Templates, carries.MediaTypes = true, []string{"image/png", "application/pdf"}
+	o.carries(carries)
+	o.sync()
+	o.run()
+	reminder := o.template("reminder")
+	with := func(parameters ...wire.TemplateParameter) wire.SendMessage {
+		pl := filledTemplate(reminder.ID, "Ana")
+		pl.Template.Components = append(pl.Template.Components, wire.TemplateComponent{Type: "header", Parameters: parameters})
+		return wire.SendMessage{ChannelID: o.sms.ID, To: "+14155550123", ClientID: omni.NewID(), Payload: pl}
+	}
+	image := func(f omni.MediaFile) wire.TemplateParameter {
+		return wire.TemplateParameter{Type: "image", FileID: f.ID}
+	}
+	photo := pngFile(t)
+	f := o.upload(o.ana, "map.png", "image/png", photo)
+	paper := o.upload(o.ana, "paper.pdf", "application/pdf", []byte("%PDF-1.7\n1 0 obj"))
+	plain := o.upload(o.ana, "a.txt", "", []byte("text"))
+	theirs := o.upload(o.ben, "their.png", "image/png", photo)
+	elsewhere := with(image(f))
+	elsewhere.Payload.Template.Components[1].Type = "body"
+	both := image(f)
+	both.URL = "https://files.example.test/a.png"
+	for name, c := range map[string]struct {
+		message wire.SendMessage
+		field   string
+		want    string
+	}{
+		"another kind":      {with(image(paper)), "header", `needs one image; "paper.pdf" is application/pdf`},
+		"not carried":       {with(wire.TemplateParameter{Type: "document", FileID: plain.ID}), "header", `"a.txt" is text/plain, which this channel does not carry; it carries image/png, application/pdf`},
+		"somebody else's":   {with(image(theirs)), "header", "there is no such file; upload it first"},
+		"no id":             {with(wire.TemplateParameter{Type: "image", FileID: "x"}), "header", "there is no such file; upload it first"},
+		"beside an address": {with(both), "header", "must have one file: an upload fills a header, and no address stands beside it"},
+		"two":               {with(image(f), image(theirs)), "header", "must have one file: an upload fills a header, and no address stands beside it"},
+		"not in a header":   {elsewhere, "body", "must have one file: an upload fills a header, and no address stands beside it"},
+	} {
+		_, _, err := o.Send(t.Context(), o.ana, c.message)
+		var problem *omni.Problem
+		require.ErrorAs(t, err, &problem, name)
+		require.Equal(t, map[string]string{"payload.template." + c.field: c.want}, problem.Fields, name)
+	}
+
+	c := with(image(f))
+	m, created, err := o.Send(t.Context(), o.ana, c)
+	require.NoError(t, err)
+	require.True(t, created)
+	require.Equal(t, []wire.File{{ID: f.ID, Type: f.Type, ContentType: "image/png", Size: f.Size, Name: "map.png", State: omni.MediaReady}}, wire.NewMessage(m).Payload.Files)
+	require.Equal(t, m.ID, o.record(f.ID).MessageID)
+	o.eventually(func() bool { return len(o.carrier.sends()) == 1 }, "the carrier gets it")
+	got := o.carrier.sends()[0].Payload.Template.Files()
+	require.Len(t, got, 1)
+	require.Equal(t, "https://gw.example.test/m/"+m.ID+"."+f.ID, got[0].External.URL)
+	require.Equal(t, photo, content(t, o.media, o.tenant.OrganisationID, got[0].SHA256))
+	require.Equal(t, f.ID, pipeline.FilesOf(m)[0].ID)
+	again, created, err := o.Send(t.Context(), o.ana, c)
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Equal(t, m.ID, again.ID)
+	_, _, err = o.Send(t.Context(), o.ana, with(image(f)))
+	require.ErrorContains(t, err, `"map.png" was sent already; upload it again`)
+}
+
 func TestSendSaysWhatIsWrongWithFiles(t *testing.T) {
 	t.Parallel()
 	o := sends(t)

@@ -349,6 +349,16 @@ func (s *system) send(a pipeline.Actor, interactionID, text string) omni.Service
 	return m
 }
 
+// able changes what the channel sms can carry.
+func (s *system) able(c omni.Capabilities) {
+	s.t.Helper()
+	s.sms.Capabilities = c
+	var err error
+	s.sms, err = s.store.UpdateChannel(s.t.Context(), s.tenant, s.sms)
+	require.NoError(s.t, err)
+	s.Forget("channel", s.sms.ID)
+}
+
 func (s *system) message(id string) omni.ServiceMessage {
 	s.t.Helper()
 	m, err := s.store.Message(s.t.Context(), s.tenant, id)

@@ -49,6 +49,9 @@ func (p *Pipeline) Accept(ctx context.Context, a *Account, r carriers.WebhookReq
 	if err := p.keep(ctx, w); err != nil {
 		return fmt.Errorf("keep webhook of account %s: %w", a.Record.ID, err)
 	}
+	if once, ok := a.Carrier.(carriers.OnceOnly); ok {
+		once.Delivered(r)
+	}
 	for _, s := range w.Aside {
 		p.noteAside(ctx, s)
 	}

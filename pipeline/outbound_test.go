@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -273,6 +274,41 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 	_, _, err := s.Send(t.Context(), s.outsider, ok)
 	require.ErrorIs(t, err, omni.ErrNotFound, "an agent outside the group does not see the conversation")
 	require.Empty(t, s.carrier.sends())
+}
+
+func TestATextIsAsLongAsItsChannelTakes(t *testing.T) {
+	t.Parallel()
+	s, it := begun(t)
+	send := func(text string) error {
+		_, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{InteractionID: it.ID, ClientID: omni.NewID(), Payload: wire.SendPayload{Text: text}})
+		return err
+	}
+	parts := omni.Capabilities{MaxTextLength: 1377, Segmented: true, MaxSegments: 9}
+	octets := omni.Capabilities{MaxTextLength: 20, MaxTextBytes: 20}
+	for _, c := range []struct {
+		able omni.Capabilities
+		text string
+		fits bool
+	}{
+		{parts, strings.Repeat("a", 1377), true},
+		{parts, strings.Repeat("a", 1378), false},
+		{parts, strings.Repeat("я", 603), true},
+		{parts, strings.Repeat("я", 604), false},
+		{omni.Capabilities{MaxTextLength: 1377, Segmented: true}, strings.Repeat("я", 1377), true},
+		{octets, strings.Repeat("a", 20), true},
+		{octets, strings.Repeat("я", 10), true},
+		{octets, strings.Repeat("я", 11), false},
+		{octets, strings.Repeat("👍", 6), false},
+	} {
+		s.able(c.able)
+		err := send(c.text)
+		if c.fits {
+			require.NoError(t, err, c.text)
+			continue
+		}
+		require.ErrorIs(t, err, omni.ErrInvalid, c.text)
+		require.Equal(t, "payload.text", problemField(err))
+	}
 }
 
 func TestFirstWordToSomebody(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,15 +20,16 @@ import (
 // windowMargin is how long before its end the time for free text is taken to be over: a message needs a while on its way.
 const windowMargin = time.Minute
 
-// payload is what a message that is not of text alone says; of text it is the text.
-func (p *Pipeline) payload(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, id omni.ContactIdentity, c wire.SendPayload) (omni.MessagePayload, error) {
+// payload is what a message that is not of text alone says, with the uploads that are in it; of text it is the text.
+func (p *Pipeline) payload(ctx context.Context, a Actor, ch omni.DigitalChannel, id omni.ContactIdentity, c wire.SendMessage) (pl omni.MessagePayload, files []omni.MediaFile, err error) {
 	switch {
-	case c.Template != nil:
-		return p.templatePayload(ctx, t, ch, id, *c.Template)
-	case rich(c):
-		return richPayload(ch.Capabilities, c)
+	case c.Payload.Template != nil:
+		return p.templatePayload(ctx, a, ch, id, c)
+	case rich(c.Payload):
+		pl, err = richPayload(ch.Capabilities, c.Payload)
+		return pl, nil, err
 	default:
-		return omni.TextPayload(c.Text), nil
+		return omni.TextPayload(c.Payload.Text), nil, nil
 	}
 }
 
@@ -58,35 +58,35 @@ func checkRich(c wire.SendPayload) error {
 }
 
 // templatePayload makes the payload of a template, filled in. Only those of the channel's account that can be used are taken.
-func (p *Pipeline) templatePayload(ctx context.Context, t omni.Tenant, ch omni.DigitalChannel, id omni.ContactIdentity, c wire.SendTemplate) (omni.MessagePayload, error) {
+func (p *Pipeline) templatePayload(ctx context.Context, a Actor, ch omni.DigitalChannel, id omni.ContactIdentity, c wire.SendMessage) (omni.MessagePayload, []omni.MediaFile, error) {
 	none := omni.MessagePayload{}
 	if !ch.Capabilities.Templates {
-		return none, omni.Problemf(omni.ErrUnsupported, "the channel %q carries no templates", ch.Name)
+		return none, nil, omni.Problemf(omni.ErrUnsupported, "the channel %q carries no templates", ch.Name)
 	}
-	rec, err := p.chosenTemplate(ctx, t, ch, c)
+	rec, err := p.chosenTemplate(ctx, a.Tenant, ch, *c.Payload.Template)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
 	if err := mayUse(rec, id); err != nil {
-		return none, err
+		return none, nil, err
 	}
-	m, err := templateMessage(rec, c)
+	m, files, err := p.templateMessage(ctx, a, ch, rec, c)
 	if err != nil {
-		return none, err
+		return none, nil, err
 	}
-	manager, err := p.templateManager(ctx, t, ch.CarrierAccountID)
+	manager, err := p.templateManager(ctx, a.Tenant, ch.CarrierAccountID)
 	if err != nil {
-		return none, fmt.Errorf("account of channel %s: %w", ch.ID, err)
+		return none, nil, fmt.Errorf("account of channel %s: %w", ch.ID, err)
 	}
 	text, err := manager.FillTemplate(rec, m)
 	if err != nil {
-		return none, beneath("payload.template.", err)
+		return none, nil, beneath("payload.template.", err)
 	}
 	pl := omni.MessagePayload{Type: omni.PayloadTemplate, Template: &m}
 	if text = omni.CleanText(text); text != "" {
 		pl.Text = &omni.TextMessage{Body: text}
 	}
-	return pl, beneath("payload.", pl.Validate())
+	return pl, files, beneath("payload.", pl.Validate())
 }
 
 // beneath puts the fields of a problem under another one.
@@ -135,10 +135,15 @@ func mayUse(m omni.MessageTemplate, id omni.ContactIdentity) error {
 	return nil
 }
 
-// templateMessage is rec with what a client fills it with.
-func templateMessage(rec omni.MessageTemplate, c wire.SendTemplate) (omni.TemplateMessage, error) {
+// templateHeader is the field of what fills a template's header.
+const templateHeader = "payload.template.header"
+
+// templateMessage is rec with what a client fills it with, and the uploads among that.
+func (p *Pipeline) templateMessage(ctx context.Context, a Actor, ch omni.DigitalChannel, rec omni.MessageTemplate, c wire.SendMessage) (omni.TemplateMessage, []omni.MediaFile, error) {
 	m := omni.TemplateMessage{TemplateID: rec.ID, Name: rec.Name, Language: rec.Language}
-	for _, w := range c.Components {
+	var files []omni.MediaFile
+	for _, w := range c.Payload.Template.Components {
+		at := "payload.template." + clip(w.Type)
 		oc := omni.TemplateComponent{Type: w.Type, SubType: w.SubType, Index: w.Index, Parameters: []omni.TemplateParameter{}}
 		for _, v := range w.Parameters {
 			op := omni.TemplateParameter{Type: v.Type, Name: v.Name, Text: v.Text, Value: omni.RawJSON(v.Value)}
@@ -146,9 +151,19 @@ func templateMessage(rec omni.MessageTemplate, c wire.SendTemplate) (omni.Templa
 				l := omni.Location(*v.Location)
 				op.Location = &l
 			}
-			if v.URL != "" {
+			switch {
+			case v.FileID != "" && (v.URL != "" || w.Type != "header" || len(files) > 0):
+				return m, nil, fieldProblem(at, "must have one file: an upload fills a header, and no address stands beside it")
+			case v.FileID != "":
+				f, err := p.templateFile(ctx, a, ch, c.ClientID, at, v)
+				if err != nil {
+					return m, nil, err
+				}
+				ref := reference(f)
+				op.File, files = &ref, append(files, f)
+			case v.URL != "":
 				if !fetchable(v.URL) {
-					return m, fieldProblem("payload.template."+w.Type, "must be a file at an https address of at most 2000 bytes")
+					return m, nil, fieldProblem(at, "must be a file at an https address of at most 2000 bytes")
 				}
 				op.File = &omni.MediaReference{
 					Type: omni.MediaType(v.Type), State: omni.MediaReady, FileName: omni.CleanName(v.FileName), External: omni.ExternalRef{URL: v.URL},
@@ -158,7 +173,20 @@ func templateMessage(rec omni.MessageTemplate, c wire.SendTemplate) (omni.Templa
 		}
 		m.Components = append(m.Components, oc)
 	}
-	return m, beneath("payload.template.", m.Validate())
+	return m, files, beneath("payload.template.", m.Validate())
+}
+
+// templateFile finds the upload that fills a place, if it is of that place's kind and the channel carries it.
+func (p *Pipeline) templateFile(ctx context.Context, a Actor, ch omni.DigitalChannel, clientID, at string, v wire.TemplateParameter) (omni.MediaFile, error) {
+	files, err := p.uploaded(ctx, a, clientID, at, []string{v.FileID})
+	if err != nil {
+		return omni.MediaFile{}, err
+	}
+	f := files[0]
+	if string(f.Type) != v.Type {
+		return f, fieldProblem(at, fmt.Sprintf("needs one %s; %s is %s", clip(v.Type), quoted(f.FileName), f.ContentType))
+	}
+	return f, filesFit(ch.Capabilities, at, "", []omni.MediaReference{reference(f)})
 }
 
 // fetchable reports whether a carrier can be given an address of a file.
@@ -279,8 +307,7 @@ func placeText(l omni.Location) string {
 		}
 	}
 	if len(parts) == 0 {
-		number := func(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-		return "geo:" + number(l.Latitude) + "," + number(l.Longitude)
+		return l.Geo()
 	}
 	return strings.Join(parts, ", ")
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"omniservice/carriers"
 	"omniservice/omni"
 	"omniservice/omni/wire"
 	"omniservice/store"
@@ -38,6 +39,17 @@ func (p *Pipeline) reaction(ctx context.Context, r *store.InboxRecord, e omni.Ca
 	}
 	if err != nil {
 		return err
+	}
+	if taken := e.Metadata[carriers.MetadataTaken]; emoji == "" && taken != "" {
+		there, err := p.store.Reactions(ctx, r.Tenant, m.ID)
+		if err != nil {
+			return fmt.Errorf("reactions to message %s: %w", m.ID, err)
+		}
+		for _, one := range there {
+			if one.SenderID == it.IdentityID && one.Emoji != omni.CleanName(taken) {
+				return nil // they have put another one there in the meantime, and that stays
+			}
+		}
 	}
 	at := e.OccurredAt
 	if at <= 0 || at > r.ReceivedAt { // a carrier's clock that is ahead would keep later ones out

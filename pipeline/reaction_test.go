@@ -85,6 +85,16 @@ func TestReactionsAreToldOnce(t *testing.T) {
 	require.Len(t, stored, 1)
 	require.Equal(t, "🎉", stored[0].Emoji)
 
+	// Where somebody may put several on a message, one that is taken back is not the one that is kept.
+	other, kept := reacts(contact, "in-1", "", now-40), reacts(contact, "in-1", "", now-30)
+	other.Metadata.Set(carriers.MetadataTaken, "👍🏿")
+	kept.Metadata.Set(carriers.MetadataTaken, "🎉")
+	s.accept(other)
+	s.accept(kept)
+	s.eventually(func() bool { return len(s.reactions()) > 4 && s.pendingInbox() == 0 }, "one more change")
+	require.Len(t, s.reactions(), 5)
+	require.Equal(t, now-30, s.reactions()[4].Reaction.At)
+
 	i, err := s.store.Interaction(t.Context(), s.tenant, it.ID)
 	require.NoError(t, err)
 	require.EqualValues(t, 3, i.LastSequence, "a reaction is no message")

@@ -48,7 +48,7 @@ func (p *Pipeline) Retry(ctx context.Context, a Actor, c wire.RetryMessage) (omn
 			return m, err
 		}
 	}
-	if err := filesFit(capabilities(ch), m.Payload.TextBody(), m.Payload.Files()); err != nil {
+	if err := filesFit(capabilities(ch), payloadFiles, m.Payload.TextBody(), m.Payload.Files()); err != nil {
 		return m, err
 	}
 	defer p.order.lock(ch.CarrierAccountID, m.To.Address)()

@@ -88,10 +88,12 @@ func (c *templateCarrier) DeleteTemplate(_ context.Context, t omni.MessageTempla
 }
 
 func (*templateCarrier) FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (string, error) {
-	if len(m.Components) != 1 || len(m.Components[0].Parameters) != 1 || m.Components[0].Parameters[0].Text == "" {
-		return "", problemOf("body.1")
+	for _, c := range m.Components {
+		if c.Type == "body" && len(c.Parameters) == 1 && c.Parameters[0].Text != "" {
+			return t.Name + " for " + c.Parameters[0].Text, nil
+		}
 	}
-	return t.Name + " for " + m.Components[0].Parameters[0].Text, nil
+	return "", problemOf("body.1")
 }
 
 func offered(id, name string, category omni.TemplateCategory) omni.MessageTemplate {
@@ -533,13 +535,6 @@ func TestTheCarrierClosesTheWindow(t *testing.T) {
 func TestRichMessages(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	able := func(c omni.Capabilities) {
-		s.sms.Capabilities = c
-		var err error
-		s.sms, err = s.store.UpdateChannel(t.Context(), s.tenant, s.sms)
-		require.NoError(t, err)
-		s.Forget("channel", s.sms.ID)
-	}
 	send := func(pl wire.SendPayload) (omni.MessagePayload, error) {
 		m, _, err := s.Send(t.Context(), s.ana, wire.SendMessage{ChannelID: s.sms.ID, To: "+14155550123", ClientID: omni.NewID(), Payload: pl})
 		return m.Payload, err
@@ -560,7 +555,7 @@ func TestRichMessages(t *testing.T) {
 		_, err := send(pl)
 		require.ErrorIs(t, err, omni.ErrUnsupported)
 	}
-	able(omni.Capabilities{MaxTextLength: 4096, Interactive: omni.InteractiveTypes, Location: true, ContactCards: true})
+	s.able(omni.Capabilities{MaxTextLength: 4096, Interactive: omni.InteractiveTypes, Location: true, ContactCards: true})
 	named := wire.SendPayload{Location: &wire.Location{Latitude: 1, Longitude: 2, Name: "Clinic", Address: "Kenyatta Ave"}}
 	flow := wire.SendPayload{Text: "Tell us", Interactive: &wire.Interactive{Type: omni.InteractiveFlow, Button: "Fill in", Flow: []byte(`{"flow_id":"1"}`)}}
 	link := wire.SendPayload{Text: "See", Interactive: &wire.Interactive{Type: omni.InteractiveURL, Button: "Open", URL: "https://example.test"}}

@@ -29,6 +29,9 @@ func (p *Pipeline) VisitorSend(ctx context.Context, v omni.Visitor, c wire.SendM
 		return omni.ServiceMessage{}, false, err
 	}
 	payload, files, err := p.filesPayload(ctx, visitorActor(v), ch, c)
+	if err == nil {
+		err = p.settleUploads(ctx, payloadFiles, files)
+	}
 	if err != nil {
 		return omni.ServiceMessage{}, false, err
 	}

@@ -178,11 +178,16 @@ func key(id, b string) auth.Key {
 
 func start(t *testing.T, change ...func(*server.Deps, *server.Options)) *system {
 	t.Helper()
+	return startWith(t, []carriers.Provider{twilio.New(), plain{}}, change...)
+}
+
+func startWith(t *testing.T, providers []carriers.Provider, change ...func(*server.Deps, *server.Options)) *system {
+	t.Helper()
 	mem, err := sqlitestore.New(t.Context(), sqlitestore.Memory, sqlitestore.Options{})
 	require.NoError(t, err)
 	s := &system{t: t, store: &flaky{Store: mem}, bus: membus.New(membus.Options{}), clock: &clock{}, logs: &logs{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s.reg, err = carriers.NewRegistry(twilio.New(), plain{})
+	s.reg, err = carriers.NewRegistry(providers...)
 	require.NoError(t, err)
 	keys, err := seal.New("k1", map[string][]byte{"k1": bytes.Repeat([]byte("k"), seal.KeySize)})
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,7 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"omniservice/carriers"
+	"omniservice/carriers/messagebird"
+	"omniservice/carriers/simulate"
 	"omniservice/omni"
+	"omniservice/server"
 	"omniservice/store"
 )
 
@@ -142,6 +147,58 @@ func TestWebhookIsRefusedWhileTheStoreIsAway(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, warm.StatusCode, "the account is known, the inbox is away")
 	require.NotEmpty(t, warm.Header.Get("Retry-After"))
 	s.store.set(false)
+}
+
+// A webhook that is signed for one delivery is used up by what is durable, not by what was answered with 503: the provider
+// brings that again as it is.
+func TestSec_W5_ATokenIsUsedUpByWhatIsDurable(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, []carriers.Provider{messagebird.New()})
+	const signingKey = "mb_signing_key_7f3c"
+	r := s.call(http.MethodPost, "/api/v1/carrier-accounts", s.a.adminToken, map[string]any{
+		"carrier": "MessageBird", "name": "Bird", "credentials": map[string]string{"accessKey": "mb_access_key", "signingKey": signingKey},
+	})
+	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
+	var a server.CarrierAccountBody
+	r.into(t, &a)
+	r = s.call(http.MethodPost, "/api/v1/channels", s.a.adminToken, map[string]any{
+		"name": "Number", "groupId": s.a.group.ID, "channelType": "SMS", "carrierAccountId": a.ID, "address": "+15005550006",
+	})
+	require.Equal(t, http.StatusCreated, r.StatusCode, r.body)
+
+	played := messagebird.Player{Product: "sms"}.Account()
+	played.Credentials["signingKey"] = []omni.Secret{omni.NewSecret(signingKey)}
+	signed, err := messagebird.Player{}.Inbound(played, a.WebhookURL, simulate.Inbound{ChannelType: omni.ChannelSMS, From: "+14155550123", To: "+15005550006", Text: "hello"}, s.clock.Now())
+	require.NoError(t, err)
+	body, err := io.ReadAll(signed.Body)
+	require.NoError(t, err)
+	deliver := func() int {
+		return s.call(http.MethodPost, strings.TrimPrefix(a.WebhookURL, publicURL), "", string(body),
+			"Content-Type", signed.Header.Get("Content-Type"), "MessageBird-Signature-JWT", signed.Header.Get("MessageBird-Signature-JWT")).StatusCode
+	}
+	unsigned := s.call(http.MethodPost, strings.TrimPrefix(a.WebhookURL, publicURL), "", "a=b")
+	require.Equal(t, http.StatusUnauthorized, unsigned.StatusCode, "from now on the account is known while the store is away")
+
+	s.store.set(true)
+	require.Equal(t, http.StatusServiceUnavailable, deliver())
+	require.Equal(t, http.StatusServiceUnavailable, deliver())
+	s.store.set(false)
+	require.Equal(t, http.StatusOK, deliver(), "what was not kept comes again under the same token")
+	require.Equal(t, http.StatusUnauthorized, deliver(), "what was kept does not")
+
+	messages := func() int {
+		l, err := s.store.ListInteractions(t.Context(), omni.Org(s.a.org.ID), store.InteractionFilter{GroupIDs: []string{s.a.group.ID}}, store.Page{})
+		require.NoError(t, err)
+		n := 0
+		for _, it := range l.Items {
+			m, err := s.store.ListMessages(t.Context(), omni.Org(s.a.org.ID), it.ID, store.MessageWindow{Limit: 10})
+			require.NoError(t, err)
+			n += len(m)
+		}
+		return n
+	}
+	require.Eventually(t, func() bool { return messages() > 0 }, heardTime, heardTick)
+	require.Equal(t, 1, messages())
 }
 
 func TestSec_W11_BothSecretsAreTakenWhileOneReplacesTheOther(t *testing.T) {

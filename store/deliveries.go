@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"omniservice/omni"
 )
@@ -31,10 +32,27 @@ type Deliveries interface {
 // DeliveryPartition is the part of the deliveries that those to a webhook belong to.
 func DeliveryPartition(webhookID string) int { return Partition(webhookID) }
 
-// Tried is d after a try that came to what result says: what SetDelivery stores.
-func Tried(d, result omni.WebhookDelivery) omni.WebhookDelivery {
-	d.Attempts++
-	d.State, d.NotBefore, d.HTTPStatus, d.Error = result.State, result.NotBefore, result.HTTPStatus, result.Error
-	d.TriedAt, d.Millis, d.ExpiresAt = result.TriedAt, result.Millis, result.ExpiresAt
-	return d
+// Tried gives the change of a delivery that SetDelivery makes after a try that came to what result says. It is ErrConflict
+// where that try is not the one that is waited for.
+func Tried(result omni.WebhookDelivery) func(d *omni.WebhookDelivery) (changed bool, err error) {
+	return func(d *omni.WebhookDelivery) (bool, error) {
+		if d.State != omni.DeliveryPending || d.Attempts != result.Attempts {
+			return false, fmt.Errorf("it is not waiting for its try %d: %w", result.Attempts+1, omni.ErrConflict)
+		}
+		d.Attempts++
+		d.State, d.NotBefore, d.HTTPStatus, d.Error = result.State, result.NotBefore, result.HTTPStatus, result.Error
+		d.TriedAt, d.Millis, d.ExpiresAt = result.TriedAt, result.Millis, result.ExpiresAt
+		return true, nil
+	}
+}
+
+// Resent gives the change of a delivery that ResendDelivery makes: none where it waits already.
+func Resent(now, expires omni.Millis) func(d *omni.WebhookDelivery) (changed bool, err error) {
+	return func(d *omni.WebhookDelivery) (bool, error) {
+		if d.State == omni.DeliveryPending {
+			return false, nil
+		}
+		d.State, d.NotBefore, d.ExpiresAt = omni.DeliveryPending, now, expires
+		return true, nil
+	}
 }

@@ -3,9 +3,11 @@ package bandwidth_test
 import (
 	"context"
 	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -192,14 +194,8 @@ func TestTables(t *testing.T) {
 		require.True(t, reason.Valid(), kind)
 	}
 	for _, table := range []map[string]omni.Reason{bandwidth.Reasons, bandwidth.Types} {
-		for code := range table {
-			words, _, ok := bandwidth.New().Explain(code)
-			require.True(t, ok)
-			require.Regexp(t, `^[A-Z].*[.?]$`, words, code)
-		}
+		carriertest.Explained(t, bandwidth.New(), slices.Collect(maps.Keys(table))...)
 	}
-	_, _, ok := bandwidth.New().Explain("42")
-	require.False(t, ok)
 	for word, status := range bandwidth.Statuses {
 		require.True(t, status.Valid(), word)
 	}
@@ -520,7 +516,9 @@ func TestSec_M1_FilesAreFetchedFromTheAPIAlone(t *testing.T) {
 		"https://messaging.bandwidth.com.evil.test/api/v2/users/1/media/x", "https://messaging.bandwidth.com:444/api/v2/users/1/media/x",
 		"https://messaging.bandwidth.com@evil.test/api/v2/users/1/media/x", "https://u@messaging.bandwidth.com/api/v2/users/1/media/x",
 		"//messaging.bandwidth.com/api/v2/users/1/media/x", "https://api.bandwidth.com/api/v2/users/1/media/x", "https://169.254.169.254/", "file:///etc/passwd",
-		"https://[::1", "\x00",
+		"https://[::1", "\x00", "https://messaging.bandwidth.com/api/v2/users/9900001/media/x", "https://messaging.bandwidth.com/api/v2/users/9900778/messages",
+		"https://messaging.bandwidth.com/api/v2/users/9900778/media/", "https://messaging.bandwidth.com/api/v2/users/9900778/media/../messages",
+		"https://messaging.bandwidth.com/api/v2/users/9900778/media/%2e%2e/messages", "https://messaging.bandwidth.com/api/v2/users/9900778/media/x%2F..%2F..%2Fmessages",
 	} {
 		_, err := request(u)
 		require.ErrorIs(t, err, omni.ErrForbidden, u)

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
-	"omniservice/omni"
+	"omniservice/carriers/carriertest"
 )
 
 // Mutants returns copies of a Carrier that each lack one part of Verify.
@@ -31,15 +31,7 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // The tables.
 var (
-	Reasons  = reasonsOf(reasons)
-	Types    = reasonsOf(types)
+	Reasons  = carriertest.Reasons(reasons)
+	Types    = carriertest.Reasons(types)
 	Statuses = statuses
 )
-
-func reasonsOf(table map[string]carriers.Failure) map[string]omni.Reason {
-	all := map[string]omni.Reason{}
-	for code, f := range table {
-		all[code] = f.Reason
-	}
-	return all
-}

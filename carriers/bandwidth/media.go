@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,8 @@ func (c *Carrier) MediaHosts() []string { return []string{c.base.Host} }
 // Their type may be told as application/octet-stream whatever they are.
 func (c *Carrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*http.Request, error) {
 	u, err := url.Parse(ref.External.URL)
-	if err != nil || u.Scheme != c.base.Scheme || u.Host != c.base.Host || u.User != nil || !strings.HasPrefix(u.Path, mediaPath) {
-		return nil, omni.Problemf(omni.ErrForbidden, "the file is not at Bandwidth's API")
+	if err != nil || u.Scheme != c.base.Scheme || u.Host != c.base.Host || u.User != nil || !c.isFile(u) {
+		return nil, omni.Problemf(omni.ErrForbidden, "the file is not one of this account at Bandwidth's API")
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), http.NoBody)
 	if err != nil {
@@ -34,4 +35,11 @@ func (c *Carrier) MediaRequest(ctx context.Context, ref omni.MediaReference) (*h
 		return nil, err
 	}
 	return r, nil
+}
+
+// isFile reports whether a path is that of a file of this account. Whoever has the credentials of webhooks alone must not have
+// anything else read with those of the API.
+func (c *Carrier) isFile(u *url.URL) bool {
+	id, ok := strings.CutPrefix(u.Path, mediaPath+c.config.AccountID+"/media/")
+	return ok && id != "" && !slices.ContainsFunc(strings.Split(id, "/"), func(part string) bool { return part == "." || part == ".." })
 }

@@ -72,6 +72,8 @@ func (p Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbou
 		return nil, omni.Problemf(omni.ErrInvalid, "Bandwidth has no channel of type %s", in.ChannelType)
 	case in.Reaction != "":
 		return nil, omni.Problemf(omni.ErrInvalid, "Bandwidth does not bring reactions")
+	case in.Only(omni.CarrierBandwidth) != nil:
+		return nil, in.Only(omni.CarrierBandwidth)
 	case in.ReplyTo != "":
 		return nil, omni.Problemf(omni.ErrInvalid, "an SMS answers no other message")
 	case in.From == "" || in.To == "":

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,32 +15,13 @@ import (
 	"omniservice/omni"
 )
 
-// desk takes everything, until it has a verdict.
-type desk struct {
-	simulate.Desk
-	sent    []simulate.Sent
-	verdict simulate.Verdict
-}
-
-func (d *desk) Take(s simulate.Sent) simulate.Verdict {
-	if d.verdict.Status == 0 {
-		d.sent = append(d.sent, s)
-	}
-	return d.verdict
-}
-
-func (*desk) File(id string) (simulate.File, bool) {
-	return simulate.File{ContentType: "image/png", Body: []byte("a cat")}, id == "cat"
-}
-
-func (*desk) Now() time.Time { return carriertest.Now }
-
-func play(t *testing.T, change func(a carriers.Account)) (carriers.Carrier, *desk, string) {
+func play(t *testing.T, change func(a carriers.Account)) (carriers.Carrier, *carriertest.Desk, string) {
 	t.Helper()
-	a, d := bandwidth.Player{}.Account(), &desk{}
+	a, d := bandwidth.Player{}.Account(), carriertest.NewDesk(carriertest.Now)
 	if change != nil {
 		change(a)
 	}
+	d.AddFile("cat", simulate.File{ContentType: "image/png", Body: []byte("a cat")})
 	s := httptest.NewServer(bandwidth.Player{}.API(a, d))
 	t.Cleanup(s.Close)
 	c, err := bandwidth.New().Open(a, carriers.Options{APIBase: s.URL, HTTP: s.Client(), Now: d.Now})
@@ -74,8 +54,8 @@ func TestPlayedMessages(t *testing.T) {
 		c, d, base := play(t, login)
 		result, err := c.Send(t.Context(), text("+15005550006"))
 		require.NoError(t, err)
-		require.Len(t, d.sent, 1)
-		s := d.sent[0]
+		require.Len(t, d.Sent(), 1)
+		s := d.Last()
 		require.Equal(t, carriers.SendResult{CarrierMessageID: s.ID, Status: omni.StatusQueued, Segments: 1}, result)
 		require.Equal(t, messageID, s.Reference)
 		require.Equal(t, "+14155550123", s.To)
@@ -124,7 +104,7 @@ func TestPlayedReports(t *testing.T) {
 		{omni.StatusRead, "", "-"},
 	} {
 		report := simulate.Report{Status: known.status, Code: known.code}
-		r, err := bandwidth.Player{}.Report(bandwidth.Player{}.Account(), "https://gw.example.test/w", d.sent[0], report, d.Now())
+		r, err := bandwidth.Player{}.Report(bandwidth.Player{}.Account(), "https://gw.example.test/w", d.Last(), report, d.Now())
 		if known.want == "-" {
 			require.ErrorIs(t, err, omni.ErrInvalid, known)
 			continue
@@ -144,14 +124,13 @@ func TestPlayedRefusals(t *testing.T) {
 		400: omni.ReasonMalformed, 401: omni.ReasonMisconfigured, 403: omni.ReasonMisconfigured, 415: omni.ReasonMalformed,
 		429: omni.ReasonThrottled, 500: omni.ReasonUnknown, 503: omni.ReasonUnreachable,
 	} {
-		d.verdict = simulate.Verdict{Status: status}
+		d.Refuse(simulate.Verdict{Status: status})
 		_, err := c.Send(t.Context(), text("+15005550006"))
 		require.Equal(t, want, reason(t, err), status)
 	}
-	d.verdict = simulate.Verdict{Status: 400, Code: "4775"}
+	d.Refuse(simulate.Verdict{Status: 400, Code: "4775"})
 	_, err := c.Send(t.Context(), text("+15005550006"))
 	require.Equal(t, omni.ReasonOptedOut, reason(t, err))
-	d.verdict = simulate.Verdict{}
 	for name, change := range map[string]func(a carriers.Account){
 		"API password":  func(a carriers.Account) { a.Credentials["apiPassword"] = []omni.Secret{omni.NewSecret("another")} },
 		"account":       func(a carriers.Account) { a.Config["accountId"] = "9900001" },
@@ -165,5 +144,5 @@ func TestPlayedRefusals(t *testing.T) {
 		_, err = other.Send(t.Context(), text("+15005550006"))
 		require.False(t, reason(t, err).Retryable(), name)
 	}
-	require.Empty(t, d.sent)
+	require.Empty(t, d.Sent())
 }

@@ -260,7 +260,9 @@ func readRich(e *omni.CarrierChannelEvent, in event) {
 		}
 		if json.Unmarshal(in.Message.LocationResponse, &place) == nil && place.Latitude != nil && place.Longitude != nil {
 			if l := (omni.Location{Latitude: *place.Latitude, Longitude: *place.Longitude}); l.Validate() == nil {
-				e.Location = &l
+				if e.Location = &l; e.Text == "" {
+					e.Text = l.Geo()
+				}
 			}
 		}
 	}

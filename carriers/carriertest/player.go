@@ -199,11 +199,22 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 		in       simulate.Inbound
 		optional bool
 	}{
-		"text":       {in: with(func(in *simulate.Inbound) { in.Text = "Hello" })},
-		"other text": {in: with(func(in *simulate.Inbound) { in.Text = "a+b=c&d \"é\" 👋\n<b>x</b> %41 \\u0041" })},
-		"name":       {in: with(func(in *simulate.Inbound) { in.Text, in.ProfileName = "Hello", "Ann Other" })},
-		"answer":     {in: with(func(in *simulate.Inbound) { in.Text, in.ReplyTo = "Yes", sent }), optional: !able.ReplyTo},
-		"reaction":   {in: with(func(in *simulate.Inbound) { in.Reaction, in.ReplyTo = "👍", sent }), optional: !able.Reactions},
+		"text":                {in: with(func(in *simulate.Inbound) { in.Text = "Hello" })},
+		"other text":          {in: with(func(in *simulate.Inbound) { in.Text = "a+b=c&d \"é\" 👋\n<b>x</b> %41 \\u0041" })},
+		"name":                {in: with(func(in *simulate.Inbound) { in.Text, in.ProfileName = "Hello", "Ann Other" })},
+		"answer":              {in: with(func(in *simulate.Inbound) { in.Text, in.ReplyTo = "Yes", sent }), optional: !able.ReplyTo},
+		"reaction":            {in: with(func(in *simulate.Inbound) { in.Reaction, in.ReplyTo = "👍", sent }), optional: !able.Reactions},
+		"reaction taken away": {in: with(func(in *simulate.Inbound) { in.Reaction, in.ReplyTo, in.Act = "👍", sent, simulate.Unreact }), optional: !able.Reactions},
+		"edit":                {in: with(func(in *simulate.Inbound) { in.Text, in.ReplyTo, in.Act = "Hello!", "theirs", simulate.Edit }), optional: true},
+		"delete":              {in: with(func(in *simulate.Inbound) { in.ReplyTo, in.Act = "theirs", simulate.Delete }), optional: true},
+		"place":               {in: with(func(in *simulate.Inbound) { in.Location = &omni.Location{Latitude: -1.25, Longitude: 36.5} }), optional: !able.Location},
+		"contacts": {
+			in: with(func(in *simulate.Inbound) {
+				in.Contacts = []omni.ContactCard{{Name: "Ann Other", Phones: []string{"+14155550177"}}}
+			}),
+			optional: !able.ContactCards,
+		},
+		"another kind": {in: with(func(in *simulate.Inbound) { in.Unknown = "hologram" }), optional: true},
 		"file": {
 			in:       with(func(in *simulate.Inbound) { in.Text, in.Files = "", []string{"file-1"} }),
 			optional: len(able.MediaTypes) == 0,
@@ -231,13 +242,27 @@ func (s stage) inbound(t *testing.T, family omni.ChannelType) {
 		require.Equal(t, from, e.From, name)
 		require.True(t, fits(to, e.To), "%s: to %s", name, e.To)
 		require.Equal(t, c.in.ReplyTo, e.ReplyTo, name)
-		if c.in.Reaction != "" {
+		kinds := map[simulate.Act]omni.EventKind{simulate.Unreact: omni.EventReaction, simulate.Edit: omni.EventEdit, simulate.Delete: omni.EventDelete}
+		switch kind, acts := kinds[c.in.Act]; {
+		case acts:
+			require.Equal(t, kind, e.Kind, name)
+			require.Empty(t, e.Reaction, name)
+			require.Equal(t, c.in.Text, e.Text, name)
+			continue
+		case c.in.Reaction != "":
 			require.Equal(t, omni.EventReaction, e.Kind, name)
 			require.Equal(t, c.in.Reaction, e.Reaction, name)
 			continue
 		}
 		require.Equal(t, omni.EventMessage, e.Kind, name)
-		require.Equal(t, c.in.Text, e.Text, name)
+		require.Equal(t, c.in.Unknown, e.Unsupported, name)
+		if c.in.Location != nil {
+			require.Equal(t, c.in.Location, e.Location, name)
+		}
+		require.Equal(t, c.in.Contacts, e.Contacts, name)
+		if c.in.Text != "" {
+			require.Equal(t, c.in.Text, e.Text, name)
+		}
 		require.Len(t, e.Media, len(c.in.Files), name)
 		for _, m := range e.Media {
 			require.Equal(t, family == omni.ChannelSMS, e.ChannelType == omni.ChannelMMS, name)
@@ -301,6 +326,19 @@ func (o *set) fetch(t *testing.T, m omni.MediaReference) string {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode, "%s: %s", r.URL, body)
 	return string(body)
+}
+
+// marked lists what was shown, where it says so about a message.
+func (o *set) marked(t *testing.T, ours, messageID string) []simulate.MarkKind {
+	t.Helper()
+	var kinds []simulate.MarkKind
+	for _, m := range o.double.Marks() {
+		require.True(t, fits(ours, m.From) || fits(m.From, ours), "%s is ours", m.From)
+		if m.MessageID == messageID || m.MessageID == "" {
+			kinds = append(kinds, m.Kind)
+		}
+	}
+	return kinds
 }
 
 // message is one of ours that goes out.
@@ -374,6 +412,32 @@ func (s stage) send(t *testing.T, family omni.ChannelType) {
 		require.NoError(t, c.React(t.Context(), *s.message(family, ours, "").Publish, theirs, "👍"))
 		require.Equal(t, "👍", last().Reaction)
 		require.Equal(t, theirs, last().ReplyTo)
+		require.NoError(t, c.React(t.Context(), *s.message(family, ours, "").Publish, theirs, ""))
+		require.Equal(t, []simulate.MarkKind{simulate.MarkUnreact}, o.marked(t, ours, theirs))
+	}
+	if c, ok := o.carrier.(carriers.ReadMarker); ok && able.ReadReceipts {
+		require.NoError(t, c.MarkRead(t.Context(), *s.message(family, ours, "").Publish, theirs))
+		require.Contains(t, o.marked(t, ours, theirs), simulate.MarkRead)
+	}
+	if c, ok := o.carrier.(carriers.Typer); ok && able.Typing {
+		require.NoError(t, c.Type(t.Context(), *s.message(family, ours, "").Publish, theirs))
+		require.Contains(t, o.marked(t, ours, theirs), simulate.MarkTyping)
+	}
+	if able.Location {
+		m := s.message(family, ours, "")
+		m.Payload = omni.MessagePayload{Type: omni.PayloadLocation, Location: &omni.Location{Latitude: -1.25, Longitude: 36.5}}
+		_, err := o.carrier.Send(t.Context(), m)
+		require.NoError(t, err)
+		require.Equal(t, m.Payload.Location, last().Location)
+	}
+	if able.ContactCards {
+		m := s.message(family, ours, "")
+		m.Payload = omni.MessagePayload{Type: omni.PayloadContacts, Contacts: []omni.ContactCard{
+			{Name: "Ann Other", Phones: []string{"+14155550177"}, Emails: []string{"ann@example.test"}, Organisation: "Clinic"},
+		}}
+		_, err := o.carrier.Send(t.Context(), m)
+		require.NoError(t, err)
+		require.Equal(t, m.Payload.Contacts, last().Contacts)
 	}
 
 	ids, before := map[string]bool{}, len(o.double.Sent())

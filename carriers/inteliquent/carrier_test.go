@@ -5,9 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -229,6 +231,7 @@ func TestTables(t *testing.T) {
 		require.Len(t, code, 3)
 		require.True(t, reason.Valid(), code)
 	}
+	carriertest.Explained(t, inteliquent.New(), slices.Collect(maps.Keys(inteliquent.Reasons))...)
 	for word, status := range inteliquent.Statuses {
 		require.True(t, status.Valid(), word)
 		require.Equal(t, strings.ToLower(word), word)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
+	"omniservice/carriers/carriertest"
 )
 
 // Mutants returns copies of a Carrier that each lack one part of Verify.
@@ -35,6 +36,6 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // The tables.
 var (
-	Reasons  = reasons
+	Reasons  = carriertest.Reasons(reasons)
 	Statuses = statuses
 )

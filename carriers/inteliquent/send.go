@@ -152,8 +152,8 @@ func (c *Carrier) answered(a carriers.Answer) (carriers.SendResult, error) {
 
 // failed makes the error of an answer that says in a word that the message was not taken. No list of words is known.
 func (c *Carrier) failed(a carriers.Answer, code string) error {
-	if r, ok := reasons[code]; ok {
-		return a.Refused(r, code, c.now())
+	if f, ok := reasons[code]; ok {
+		return a.Refused(f.Reason, code, c.now())
 	}
 	return a.Refused(omni.ReasonRejected, code, c.now())
 }
@@ -164,7 +164,7 @@ func (c *Carrier) refused(a carriers.Answer) error {
 	var said answer
 	if json.Unmarshal(a.Body, &said) != nil || said.StatusCode == "" && said.Success == nil {
 		if a.Status == http.StatusRequestTimeout { // not in Inteliquent's words: something in between has lost patience
-			return a.Refused(omni.ReasonUnknown, code, c.now())
+			return a.Refused(omni.ReasonUnknown, "", c.now()) // so the code means something else
 		}
 		return a.Refused(reasonOf(code), code, c.now())
 	}

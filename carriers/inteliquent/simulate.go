@@ -68,6 +68,8 @@ func (p Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbou
 		return nil, omni.Problemf(omni.ErrInvalid, "Inteliquent has no channel of type %s", in.ChannelType)
 	case in.Reaction != "":
 		return nil, omni.Problemf(omni.ErrInvalid, "Inteliquent does not bring reactions")
+	case in.Only(omni.CarrierInteliquent) != nil:
+		return nil, in.Only(omni.CarrierInteliquent)
 	case in.ReplyTo != "":
 		return nil, omni.Problemf(omni.ErrInvalid, "an SMS answers no other message")
 	case in.From == "" || in.To == "":

@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,26 +17,6 @@ import (
 	"omniservice/omni"
 )
 
-// desk takes everything, until it has a verdict.
-type desk struct {
-	simulate.Desk
-	sent    []simulate.Sent
-	verdict simulate.Verdict
-}
-
-func (d *desk) Take(s simulate.Sent) simulate.Verdict {
-	if d.verdict.Status == 0 {
-		d.sent = append(d.sent, s)
-	}
-	return d.verdict
-}
-
-func (*desk) File(id string) (simulate.File, bool) {
-	return simulate.File{ContentType: "image/png", Body: []byte("a cat")}, id == "cat"
-}
-
-func (*desk) Now() time.Time { return carriertest.Now }
-
 func text() omni.ServiceMessage {
 	return omni.ServiceMessage{
 		ID: messageID, Payload: omni.TextPayload("x"),
@@ -45,9 +24,10 @@ func text() omni.ServiceMessage {
 	}
 }
 
-func play(t *testing.T, a carriers.Account) (carriers.Carrier, *desk, string) {
+func play(t *testing.T, a carriers.Account) (carriers.Carrier, *carriertest.Desk, string) {
 	t.Helper()
-	d := &desk{}
+	d := carriertest.NewDesk(carriertest.Now)
+	d.AddFile("cat", simulate.File{ContentType: "image/png", Body: []byte("a cat")})
 	s := httptest.NewServer(inteliquent.Player{}.API(inteliquent.Player{}.Account(), d))
 	t.Cleanup(s.Close)
 	c, err := inteliquent.New().Open(a, carriers.Options{APIBase: s.URL, HTTP: s.Client(), Now: d.Now, WebhookURL: webhook})
@@ -80,10 +60,10 @@ func TestPlayedMessages(t *testing.T) {
 		c, d, base := play(t, a)
 		result, err := c.Send(t.Context(), text())
 		require.NoError(t, err)
-		require.Len(t, d.sent, 1)
-		require.Equal(t, carriers.SendResult{CarrierMessageID: d.sent[0].ID, Status: omni.StatusSent}, result)
-		require.Equal(t, messageID, d.sent[0].Reference)
-		require.Equal(t, "+14155550123", d.sent[0].To)
+		require.Len(t, d.Sent(), 1)
+		require.Equal(t, carriers.SendResult{CarrierMessageID: d.Last().ID, Status: omni.StatusSent}, result)
+		require.Equal(t, messageID, d.Last().Reference)
+		require.Equal(t, "+14155550123", d.Last().To)
 
 		in := simulate.Inbound{ChannelType: omni.ChannelSMS, From: "+14155550123", To: "+15005550006", Text: "Look", Files: []string{"cat"}, Base: base}
 		r, err := inteliquent.Player{}.Inbound(a, webhook, in, d.Now())
@@ -102,7 +82,7 @@ func TestPlayedMessages(t *testing.T) {
 		for status, ok := range map[omni.Status]bool{
 			omni.StatusQueued: false, omni.StatusSent: true, omni.StatusDelivered: true, omni.StatusRead: false, omni.StatusFailed: true, omni.StatusUndeliverable: true,
 		} {
-			r, err := inteliquent.Player{}.Report(a, webhook, d.sent[0], simulate.Report{Status: status}, d.Now())
+			r, err := inteliquent.Player{}.Report(a, webhook, d.Last(), simulate.Report{Status: status}, d.Now())
 			if !ok {
 				require.ErrorIs(t, err, omni.ErrInvalid)
 				continue
@@ -110,7 +90,7 @@ func TestPlayedMessages(t *testing.T) {
 			e := events(t, c, r, err)
 			require.Len(t, e, 1)
 			require.Equal(t, status, e[0].Status)
-			require.Equal(t, d.sent[0].ID, e[0].CarrierMessageID)
+			require.Equal(t, d.Last().ID, e[0].CarrierMessageID)
 		}
 	}
 }
@@ -155,18 +135,17 @@ func TestPlayedRefusals(t *testing.T) {
 		{simulate.Verdict{Status: 500}, omni.ReasonUnknown},
 		{simulate.Verdict{Status: 503}, omni.ReasonUnreachable},
 	} {
-		d.verdict = known.verdict
+		d.Refuse(known.verdict)
 		_, err := c.Send(t.Context(), text())
 		var e *carriers.SendError
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, known.reason, e.Reason, known)
 	}
-	d.verdict = simulate.Verdict{}
 	a := inteliquent.Player{}.Account()
 	a.Credentials["outboundKey"] = []omni.Secret{omni.NewSecret("another")}
 	other, err := inteliquent.New().Open(a, carriers.Options{APIBase: base})
 	require.NoError(t, err)
 	_, err = other.Send(t.Context(), text())
 	require.ErrorContains(t, err, "misconfigured")
-	require.Empty(t, d.sent)
+	require.Empty(t, d.Sent())
 }

@@ -38,6 +38,7 @@ type WebhookBody struct {
 
 // Parse implements carriers.Carrier. A webhook tells one thing.
 func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
+	r.Body = carriers.WithoutMark(r.Body)
 	if err := carriers.CheckNesting(r.Body); err != nil {
 		return carriers.Parsed{}, err
 	}
@@ -53,20 +54,21 @@ func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
 	if e.CarrierMessageID, err = carriers.ID("referenceId", string(b.ReferenceID)); err != nil {
 		return carriers.Parsed{}, err
 	}
-	if e.From, err = number("from", string(b.From)); err != nil {
+	receipt := b.isReceipt()
+	if e.From, err = number("from", string(b.From)); err != nil && !receipt {
 		return carriers.Parsed{}, err
 	}
 	var to []string
 	for _, n := range b.To {
 		n, err := number("to", n)
-		if err != nil {
+		switch {
+		case err != nil && !receipt:
 			return carriers.Parsed{}, err
-		}
-		if n != "" {
+		case n != "":
 			to = append(to, n)
 		}
 	}
-	if b.isReceipt() {
+	if receipt {
 		return c.receipt(e, b, to), nil
 	}
 	return c.message(e, b, to)
@@ -147,8 +149,8 @@ func (c *Carrier) ours(to []string) []string {
 	return all
 }
 
-// receipt is what became of a message of ours. It is found by its id; the addresses are told as they came, unless they
-// are known to be the wrong way round.
+// receipt is what became of a message of ours. It is found by its id; the addresses are told as they came, where they are
+// addresses at all, unless they are known to be the wrong way round.
 func (c *Carrier) receipt(e omni.CarrierChannelEvent, b WebhookBody, to []string) carriers.Parsed {
 	status, ok := b.status()
 	if !ok {

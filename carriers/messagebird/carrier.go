@@ -95,7 +95,7 @@ func (c *Carrier) Capabilities(family omni.ChannelType) (omni.Capabilities, bool
 	chat := c.config.product == productConversations || c.config.product == productBird
 	switch {
 	case family == omni.ChannelSMS:
-		all := omni.Capabilities{MaxTextLength: maxSMS, Segmented: true, DeliveryStatus: true}
+		all := omni.Capabilities{MaxTextLength: maxSMS, Segmented: true, MaxSegments: maxParts, DeliveryStatus: true}
 		if c.config.product == productMMS {
 			all.MediaTypes = []string{"image/jpeg", "image/png", "image/gif", "audio/*", "video/*", "text/vcard", "text/x-vcard", "application/pdf"}
 			all.MaxMediaBytes, all.MaxMediaCount = maxMMSBytes, maxMMSFiles

@@ -221,7 +221,7 @@ func setPlace(e *omni.CarrierChannelEvent, at *coordinates, name string) {
 	}
 	l := omni.Location{Latitude: at.Latitude, Longitude: at.Longitude, Name: omni.CleanName(name)}
 	if l.Validate() == nil {
-		e.Location, e.Text = &l, place(l)
+		e.Location, e.Text = &l, l.Geo()
 	}
 }
 

@@ -42,8 +42,12 @@ type Used struct{ *usedTokens }
 // NewUsed makes one for so many.
 func NewUsed(most int) Used { return Used{newUsedTokens(most)} }
 
-// Add is add.
-func (u Used) Add(id string, until, now time.Time) bool { return u.add(id, until, now) }
+// Add is add; false if it is remembered already.
+func (u Used) Add(id string, until, now time.Time) bool {
+	before := u.has(id, now)
+	u.add(id, until, now)
+	return !before
+}
 
 // Len is how many are remembered.
 func (u Used) Len() int { return len(u.ending) }
@@ -51,9 +55,9 @@ func (u Used) Len() int { return len(u.ending) }
 // ReasonsOf gives the table of codes of the network, or of the API.
 func ReasonsOf(api bool) map[string]string {
 	all := map[string]string{}
-	for c, r := range reasons {
+	for c, f := range reasons {
 		if (c.source == fromAPI) == api {
-			all[c.number+c.parameter] = string(r)
+			all[c.number+c.parameter] = string(f.Reason)
 		}
 	}
 	return all

@@ -5,34 +5,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"omniservice/carriers"
+	"omniservice/carriers/carriertest"
 	"omniservice/carriers/messagebird"
 	"omniservice/carriers/simulate"
 	"omniservice/omni"
 )
-
-// desk takes everything.
-type desk struct {
-	simulate.Desk
-
-	sent    []simulate.Sent
-	verdict simulate.Verdict
-}
-
-func (d *desk) Take(s simulate.Sent) simulate.Verdict {
-	d.sent = append(d.sent, s)
-	return d.verdict
-}
-
-func (d *desk) File(id string) (simulate.File, bool) {
-	return simulate.File{ContentType: "image/png", Body: []byte(id)}, id == "f1"
-}
-
-func (*desk) Now() time.Time { return vectorTime }
 
 // received is a request as the gateway gets it.
 func received(t *testing.T, r *http.Request) carriers.WebhookRequest {
@@ -57,7 +38,8 @@ func TestPlayer(t *testing.T) {
 				if scheme == "none" {
 					a.Credentials["urlSecret"] = []omni.Secret{omni.NewSecret(inURL)}
 				}
-				d := &desk{}
+				d := carriertest.NewDesk(vectorTime)
+				d.AddFile("f1", simulate.File{ContentType: "image/png", Body: []byte("f1")})
 				api := httptest.NewServer(p.API(a, d))
 				t.Cleanup(api.Close)
 				c, err := messagebird.New().Open(a, carriers.Options{APIBase: api.URL, WebhookURL: webhook})
@@ -75,7 +57,7 @@ func TestPlayer(t *testing.T) {
 	}
 }
 
-func playFamily(t *testing.T, p messagebird.Player, a carriers.Account, c carriers.Carrier, d *desk, base string, family omni.ChannelType) {
+func playFamily(t *testing.T, p messagebird.Player, a carriers.Account, c carriers.Carrier, d *carriertest.Desk, base string, family omni.ChannelType) {
 	ours, theirs := p.Address(family), p.Customer(family)
 	parse := func(r *http.Request, err error) omni.CarrierChannelEvent {
 		require.NoError(t, err)
@@ -106,7 +88,7 @@ func playFamily(t *testing.T, p messagebird.Player, a carriers.Account, c carrie
 	m.Publish.ChannelType, m.Publish.Sender, m.Publish.Target.Address = family, ours, theirs
 	result, err := c.Send(t.Context(), m)
 	require.NoError(t, err)
-	sent := d.sent[len(d.sent)-1]
+	sent := d.Last()
 	require.Equal(t, []string{m.ID, ours, theirs, "hello", string(family)}, []string{sent.Reference, sent.From, sent.To, sent.Text, string(sent.ChannelType)})
 	require.Equal(t, result.CarrierMessageID, sent.ID)
 
@@ -117,9 +99,8 @@ func playFamily(t *testing.T, p messagebird.Player, a carriers.Account, c carrie
 	e = parse(p.Report(a, webhook, sent, simulate.Report{Status: omni.StatusDelivered}, vectorTime))
 	require.Equal(t, omni.StatusDelivered, e.Status)
 
-	d.verdict = simulate.Verdict{Status: http.StatusTooManyRequests, RetryAfter: 3}
+	d.Refuse(simulate.Verdict{Status: http.StatusTooManyRequests, RetryAfter: 3})
 	_, err = c.Send(t.Context(), m)
-	d.verdict = simulate.Verdict{}
 	var failed *carriers.SendError
 	require.ErrorAs(t, err, &failed)
 	require.Equal(t, omni.ReasonThrottled, failed.Reason)
@@ -141,7 +122,7 @@ func playFamily(t *testing.T, p messagebird.Player, a carriers.Account, c carrie
 func TestPlayerRefusesAnotherKey(t *testing.T) {
 	t.Parallel()
 	p := messagebird.Player{}
-	api := httptest.NewServer(p.API(p.Account(), &desk{}))
+	api := httptest.NewServer(p.API(p.Account(), carriertest.NewDesk(vectorTime)))
 	t.Cleanup(api.Close)
 	a := p.Account()
 	a.Credentials["accessKey"] = []omni.Secret{omni.NewSecret("another")}

@@ -121,8 +121,8 @@ func fits(can omni.Capabilities, text string, files []omni.MediaReference) error
 		if err != nil {
 			return malformed("the text is not UTF-8")
 		}
-		if n.Segments > maxParts {
-			return malformed("the text has %d parts, and %d is the most", n.Segments, maxParts)
+		if n.Segments > can.MaxSegments {
+			return malformed("the text has %d parts, and %d is the most", n.Segments, can.MaxSegments)
 		}
 	}
 	for _, f := range files {

@@ -99,7 +99,14 @@ func platform(product string, kind omni.ChannelType) string {
 func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound, now time.Time) (*http.Request, error) {
 	product := productOf(a)
 	word := platform(product, in.ChannelType)
+	var can []string
+	if word == "whatsapp" {
+		can = []string{simulate.Place, simulate.NewKinds}
+	}
+	only := in.Only(omni.CarrierMessageBird, can...)
 	switch {
+	case only != nil:
+		return nil, only
 	case word == "":
 		return nil, omni.Problemf(omni.ErrInvalid, "MessageBird has no channel of type %s with that product", in.ChannelType)
 	case in.Reaction != "":
@@ -108,7 +115,7 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 		return nil, omni.Problemf(omni.ErrInvalid, "MessageBird does not tell what this answers")
 	case in.From == "" || in.To == "":
 		return nil, omni.Problemf(omni.ErrInvalid, "a message needs a sender and a recipient")
-	case in.Text == "" && len(in.Files) == 0:
+	case in.Text == "" && len(in.Files) == 0 && in.Location == nil && in.Unknown == "":
 		return nil, omni.Problemf(omni.ErrInvalid, "a message needs a text or a file")
 	case len(in.Files) > 1 && product == productConversations:
 		return nil, omni.Problemf(omni.ErrInvalid, "a message of Conversations has one file")
@@ -137,6 +144,10 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 func playConversation(a carriers.Account, webhookURL string, in simulate.Inbound, platform string, files []string, created string, now time.Time) (*http.Request, error) {
 	kind, content := "text", map[string]any{"text": in.Text}
 	switch {
+	case in.Location != nil:
+		kind, content = "location", map[string]any{"location": coordinates{in.Location.Latitude, in.Location.Longitude}}
+	case in.Unknown != "":
+		kind, content = in.Unknown, map[string]any{in.Unknown: map[string]any{"of": "a later version"}}
 	case len(files) > 0:
 		kind, content = "file", map[string]any{"file": map[string]any{"url": files[0], "caption": in.Text}}
 	case in.ReplyTo != "":
@@ -157,7 +168,14 @@ func playConversation(a carriers.Account, webhookURL string, in simulate.Inbound
 
 func playBird(a carriers.Account, webhookURL string, in simulate.Inbound, platform string, files []string, created string, now time.Time) (*http.Request, error) {
 	body := map[string]any{"type": "text", "text": map[string]any{"text": in.Text}}
-	if len(files) > 0 {
+	switch l := in.Location; {
+	case l != nil:
+		body = map[string]any{"type": "location", "location": map[string]any{
+			"coordinates": coordinates{l.Latitude, l.Longitude}, "location": map[string]any{"label": l.Name, "address": l.Address},
+		}}
+	case in.Unknown != "":
+		body = map[string]any{"type": in.Unknown, in.Unknown: map[string]any{"of": "a later version"}}
+	case len(files) > 0:
 		var all []map[string]any
 		for _, f := range files {
 			all = append(all, map[string]any{"mediaUrl": f})
@@ -459,7 +477,8 @@ func (p *playedAPI) takeConversation(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if in.Content.Location != nil {
-		s.Text = place(omni.Location{Latitude: in.Content.Location.Latitude, Longitude: in.Content.Location.Longitude})
+		s.Location = &omni.Location{Latitude: in.Content.Location.Latitude, Longitude: in.Content.Location.Longitude}
+		s.Text = s.Location.Geo()
 	}
 	if p.take(w, s) {
 		reply(w, http.StatusAccepted, map[string]any{"id": s.ID, "status": "accepted"})

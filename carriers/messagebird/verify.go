@@ -40,7 +40,7 @@ const (
 	maxToken = 8 << 10
 )
 
-// Verify implements carriers.Carrier. A token that was verified is used up: the same is refused afterwards.
+// Verify implements carriers.Carrier.
 func (c *Carrier) Verify(r carriers.WebhookRequest) error {
 	p := &proof{Carrier: c, WebhookRequest: r}
 	for _, check := range c.checks {
@@ -52,6 +52,18 @@ func (c *Carrier) Verify(r carriers.WebhookRequest) error {
 		}
 	}
 	return nil
+}
+
+// Delivered implements carriers.OnceOnly. The token that the webhook came with is used up. It is not before that: whoever was
+// told that we could not keep a webhook may bring it again under the same token, and its message would be lost.
+func (c *Carrier) Delivered(r carriers.WebhookRequest) {
+	if c.config.scheme != schemeJWT {
+		return
+	}
+	p := &proof{Carrier: c, WebhookRequest: r}
+	if p.readToken(); p.tokenErr == nil && p.claims.ExpiresAt != nil {
+		c.used.add(p.claims.says(), p.claims.ExpiresAt.Add(leeway), r.Now)
+	}
 }
 
 // proof is a webhook that is looked at, and what was found in it.
@@ -118,7 +130,7 @@ var checks = map[string][]check{
 			return expect(len(p.Body) == 0, carriers.BadSignature)
 		}},
 		{usedBefore, func(p *proof) string {
-			if p.claims.ExpiresAt == nil || p.used.add(p.claims.says(), p.claims.ExpiresAt.Add(leeway), p.Now) {
+			if !p.used.has(p.claims.says(), p.Now) {
 				return ""
 			}
 			p.why = errors.New("the token was used before")
@@ -268,24 +280,41 @@ type ending struct {
 	id [16]byte
 }
 
-// add remembers what a token says until a moment; false if it was remembered. If there are too many the one that ends first goes.
-func (u *usedTokens) add(token string, until, now time.Time) bool {
-	sum := sha256.Sum256([]byte(token))
-	key := [16]byte(sum[:16])
+// has reports whether what a token says is remembered.
+func (u *usedTokens) has(token string, now time.Time) bool {
+	key := keyOf(token)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for len(u.ending) > 0 && u.ending[0].at.Before(now) {
-		u.forgetFirst()
-	}
+	u.forgetEnded(now)
+	_, known := u.known[key]
+	return known
+}
+
+// add remembers what a token says until a moment. If there are too many the one that ends first goes.
+func (u *usedTokens) add(token string, until, now time.Time) {
+	key := keyOf(token)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.forgetEnded(now)
 	if _, known := u.known[key]; known {
-		return false
+		return
 	}
 	if len(u.ending) >= u.most {
 		u.forgetFirst()
 	}
 	u.known[key] = struct{}{}
 	heap.Push(&u.ending, ending{until, key})
-	return true
+}
+
+func keyOf(token string) [16]byte {
+	sum := sha256.Sum256([]byte(token))
+	return [16]byte(sum[:16])
+}
+
+func (u *usedTokens) forgetEnded(now time.Time) {
+	for len(u.ending) > 0 && u.ending[0].at.Before(now) {
+		u.forgetFirst()
+	}
 }
 
 func (u *usedTokens) forgetFirst() {

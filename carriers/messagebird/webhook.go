@@ -18,6 +18,7 @@ var families = map[string]omni.ChannelType{
 // Parse implements carriers.Carrier. A webhook tells one thing. Which product it is of shows in its form: an event and a
 // payload are Bird's, a type and a message those of Conversations, all else is SMS and MMS.
 func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
+	r.Body = carriers.WithoutMark(r.Body)
 	if c.config.scheme != schemeBird && !isJSON(r) {
 		p, err := readParams(r)
 		if err != nil {
@@ -205,11 +206,6 @@ func appendFile(files []omni.MediaReference, address, contentType, name string, 
 		Carrier: omni.CarrierMessageBird, Type: kind, ContentType: contentType, FileName: omni.CleanName(name),
 		State: omni.MediaPending, External: omni.ExternalRef{URL: address},
 	})
-}
-
-// place is the text of a location.
-func place(l omni.Location) string {
-	return "geo:" + strconv.FormatFloat(l.Latitude, 'f', -1, 64) + "," + strconv.FormatFloat(l.Longitude, 'f', -1, 64)
 }
 
 // instant reads a time of RFC 3339, 0 if it is none. The plus of its offset becomes a space where the carrier did not

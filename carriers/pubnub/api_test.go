@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -25,73 +26,20 @@ import (
 
 func clock() time.Time { return carriertest.Now }
 
-// desk takes everything until told otherwise.
-type desk struct {
-	mu       sync.Mutex
-	sent     []simulate.Sent
-	files    map[string]simulate.File
-	verdicts []simulate.Verdict // for what comes next, in order
-}
-
-func (d *desk) Take(s simulate.Sent) simulate.Verdict {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	v := simulate.Verdict{}
-	if len(d.verdicts) > 0 {
-		v = d.verdicts[0]
-		d.verdicts = d.verdicts[1:]
-	}
-	if v.Status == 0 && s.Kept != nil {
-		s.Kept()
-	}
-	s.Kept = nil
-	d.sent = append(d.sent, s)
-	return v
-}
-
-func (d *desk) AddFile(id string, f simulate.File) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.files[id] = f
-}
-
-func (d *desk) File(id string) (simulate.File, bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	f, ok := d.files[id]
-	return f, ok
-}
-
-func (*desk) SetTemplates([]omni.MessageTemplate) {}
-func (*desk) Templates() []omni.MessageTemplate   { return nil }
-func (*desk) Now() time.Time                      { return clock() }
-func (d *desk) refuse(v ...simulate.Verdict)      { d.verdicts = append(d.verdicts, v...) }
-func (d *desk) last() simulate.Sent               { return d.sent[len(d.sent)-1] }
-func files(d *desk) (all []simulate.File)         { return slices.AppendSeq(all, values(d.files)) }
-func values[V any](m map[string]V) func(func(V) bool) {
-	return func(yield func(V) bool) {
-		for _, v := range m {
-			if !yield(v) {
-				return
-			}
-		}
-	}
-}
-
 // double is PubNub on loopback.
 type double struct {
 	*pubnub.Carrier
 
 	t       *testing.T
 	player  *pubnub.Player
-	desk    *desk
+	desk    *carriertest.Desk
 	account carriers.Account
 	paths   func() []string // of the requests that came
 }
 
 func newDouble(t *testing.T, o carriers.Options, change ...func(a carriers.Account)) *double {
 	t.Helper()
-	d := &double{t: t, player: pubnub.NewPlayer(), desk: &desk{files: map[string]simulate.File{}}}
+	d := &double{t: t, player: pubnub.NewPlayer(), desk: carriertest.NewDesk(clock())}
 	d.account = d.player.Account()
 	for _, f := range change {
 		f(d.account)
@@ -175,7 +123,7 @@ func TestADouble(t *testing.T) {
 			result, err := d.Send(t.Context(), m)
 			require.NoError(t, err)
 			require.Equal(t, omni.StatusSent, result.Status)
-			sent := d.desk.last()
+			sent := d.desk.Last()
 			require.Equal(t, simulate.Sent{
 				ID: result.CarrierMessageID, Reference: m.ID, ChannelType: omni.ChannelPubNub, From: "support-1042", To: "user-77",
 				Text: "Karibu \"sana\" ~!*'()", ReplyTo: in.CarrierMessageID, Raw: sent.Raw, At: clock(),
@@ -234,7 +182,7 @@ func TestADoubleRefuses(t *testing.T) {
 			t.Parallel()
 			d := newDouble(t, carriers.Options{})
 			if c.verdict.Status != 0 {
-				d.desk.refuse(c.verdict)
+				d.desk.Refuse(c.verdict)
 			} else {
 				s := httptest.NewServer(d.player.API(c.account(d), d.desk))
 				t.Cleanup(s.Close)
@@ -267,8 +215,8 @@ func TestADoubleRefuses(t *testing.T) {
 	m.Publish.Sender = e.To
 	_, err := d.Send(t.Context(), m)
 	require.NoError(t, err)
-	require.Equal(t, "support-*", d.desk.last().From)
-	require.Equal(t, "user-5", d.desk.last().To)
+	require.Equal(t, "support-*", d.desk.Last().From)
+	require.Equal(t, "user-5", d.desk.Last().To)
 	_, err = d.player.Report(d.account, webhook, simulate.Sent{ID: "x"}, simulate.Report{Status: omni.StatusRead}, clock())
 	require.ErrorIs(t, err, omni.ErrInvalid)
 	require.Empty(t, d.player.Address(omni.ChannelSMS)+d.player.Customer(omni.ChannelSMS))
@@ -338,10 +286,10 @@ func TestFilesAreUploaded(t *testing.T) {
 	m := outgoing("tazama", picture)
 	result, err := d.Send(t.Context(), m)
 	require.NoError(t, err)
-	require.Len(t, d.desk.last().FileIDs, 1)
-	require.Equal(t, "tazama", d.desk.last().Text)
+	require.Len(t, d.desk.Last().FileIDs, 1)
+	require.Equal(t, "tazama", d.desk.Last().Text)
 	require.Contains(t, d.paths()[2], "/v1/files/publish-file/", "a file alone is a file message")
-	stored := files(d.desk)
+	stored := slices.Collect(maps.Values(d.desk.Files()))
 	require.Equal(t, []simulate.File{{Name: "picha 1.png", ContentType: "image/png", Body: []byte("content of " + picture.ID)}}, stored)
 	found, err := d.Lookup(t.Context(), m)
 	require.NoError(t, err)
@@ -349,15 +297,15 @@ func TestFilesAreUploaded(t *testing.T) {
 
 	_, err = d.Send(t.Context(), outgoing("mbili", picture, paper, gone))
 	require.NoError(t, err)
-	require.Len(t, d.desk.last().FileIDs, 2)
-	require.Equal(t, []string{"https://gw.example.test/media/x"}, d.desk.last().FileURLs)
-	require.Contains(t, string(d.desk.last().Raw), `"name":"file.pdf"`)
+	require.Len(t, d.desk.Last().FileIDs, 2)
+	require.Equal(t, []string{"https://gw.example.test/media/x"}, d.desk.Last().FileURLs)
+	require.Contains(t, string(d.desk.Last().Raw), `"name":"file.pdf"`)
 
 	_, err = d.Send(t.Context(), outgoing(strings.Repeat("é", 10_000), picture))
 	require.NoError(t, err)
-	require.Len(t, d.desk.last().FileIDs, 1, "a long text goes beside a file as well")
+	require.Len(t, d.desk.Last().FileIDs, 1, "a long text goes beside a file as well")
 
-	before := len(d.desk.sent)
+	before := len(d.desk.Sent())
 	for _, c := range []struct {
 		file   omni.MediaReference
 		reason omni.Reason
@@ -367,7 +315,7 @@ func TestFilesAreUploaded(t *testing.T) {
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, c.reason, e.Reason)
 	}
-	require.Len(t, d.desk.sent, before)
+	require.Len(t, d.desk.Sent(), before)
 }
 
 // What fails before a message is published may be tried again: nobody has seen anything.

@@ -216,6 +216,9 @@ func TestTables(t *testing.T) {
 	} {
 		require.Equal(t, want, pubnub.ReasonOf(status, nil), status)
 	}
+	for status := range pubnub.Reasons {
+		carriertest.Explained(t, pubnub.New(), strconv.Itoa(status))
+	}
 	for word, status := range pubnub.Statuses {
 		require.True(t, status.Valid(), word)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
+	"omniservice/carriers/carriertest"
 	"omniservice/omni"
 )
 
@@ -34,7 +35,7 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // The tables, and the routine of signatures.
 var (
-	Reasons  = reasons
+	Reasons  = carriertest.Reasons(reasons)
 	ReasonOf = reasonOf
 	Statuses = statuses
 	Sign     = sign

@@ -181,7 +181,7 @@ func taken(channel string, a carriers.Answer) (carriers.SendResult, error) {
 	}
 	switch {
 	case len(parts) > 1 && string(parts[0]) == "0":
-		reason := omni.ReasonRejected
+		reason := reasons[http.StatusOK].Reason
 		if namesKey(parts[1]) {
 			reason = omni.ReasonMisconfigured
 		}

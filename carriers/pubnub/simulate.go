@@ -141,12 +141,19 @@ func (p *Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbo
 		return nil, omni.Problemf(omni.ErrInvalid, "to must be the name of a PubNub channel, and from a user id")
 	}
 	at := now.UTC().Format(time.RFC3339Nano)
+	if err := in.Only(omni.CarrierPubNub, string(simulate.Unreact)); err != nil {
+		return nil, err
+	}
 	if in.Reaction != "" {
+		schema := schemaCreated
+		if in.Act == simulate.Unreact {
+			schema = schemaDeleted
+		}
 		_, of, err := splitID(in.ReplyTo)
 		if err != nil {
 			return nil, omni.Problemf(omni.ErrInvalid, "replyTo must be the id of a message")
 		}
-		return hook(a, webhookURL, schemaCreated, webhookAction{
+		return hook(a, webhookURL, schema, webhookAction{
 			ID: omni.NewToken(16), Channel: channel, SubKey: a.Config[subscribeKey], MessageTimetoken: of, Timestamp: at,
 			Type: actionReaction, Value: in.Reaction, UserID: in.From,
 		}, now)
@@ -384,6 +391,10 @@ func (s *service) signal(w http.ResponseWriter, r *http.Request, _ []byte) {
 	s.player.mu.Lock()
 	timetoken := s.player.timetoken(s.desk.Now())
 	s.player.mu.Unlock()
+	if r.PathValue("message") == typing {
+		to := s.player.writer(r.PathValue("channel"))
+		s.desk.Note(simulate.Mark{Kind: simulate.MarkTyping, From: to.address, To: to.user})
+	}
 	writeJSON(w, http.StatusOK, []any{1, "Sent", timetoken})
 }
 
@@ -413,6 +424,9 @@ func (s *service) addAction(w http.ResponseWriter, r *http.Request, body []byte)
 	}) {
 		return
 	}
+	if kind == actionReceipt && word == receiptRead {
+		s.desk.Note(simulate.Mark{Kind: simulate.MarkRead, From: to.address, To: to.user, MessageID: messageID(channel, of)})
+	}
 	p := s.player
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -434,11 +448,18 @@ func (s *service) addAction(w http.ResponseWriter, r *http.Request, body []byte)
 }
 
 func (s *service) removeAction(w http.ResponseWriter, r *http.Request, _ []byte) {
-	p := s.player
+	p, channel, of := s.player, r.PathValue("channel"), r.PathValue("of")
+	to := p.writer(channel)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if m := p.find(r.PathValue("channel"), r.PathValue("of")); m != nil {
-		m.actions = slices.DeleteFunc(m.actions, func(a storedAction) bool { return a.timetoken == r.PathValue("id") })
+	if m := p.find(channel, of); m != nil {
+		m.actions = slices.DeleteFunc(m.actions, func(a storedAction) bool {
+			gone := a.timetoken == r.PathValue("id")
+			if gone && a.kind == actionReaction {
+				s.desk.Note(simulate.Mark{Kind: simulate.MarkUnreact, From: to.address, To: to.user, MessageID: messageID(channel, of)})
+			}
+			return gone
+		})
 	}
 	writeJSON(w, http.StatusOK, map[string]any{"status": http.StatusOK, "data": map[string]any{}})
 }

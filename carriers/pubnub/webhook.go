@@ -29,7 +29,7 @@ const cut = " …"
 // Parse implements carriers.Carrier. What it does not understand is reported and no error: PubNub would send the whole batch
 // again, and in the end drop it.
 func (c *Carrier) Parse(r carriers.WebhookRequest) (carriers.Parsed, error) {
-	body, err := readJSON(r.Body)
+	body, err := readJSON(carriers.WithoutMark(r.Body))
 	if err != nil {
 		return carriers.Parsed{}, err
 	}
@@ -95,6 +95,9 @@ func (p *parser) body(v value) {
 		}
 	}
 	channel := about.member("pubsub").member("channel")
+	if channel == nil {
+		channel = about.member("pubsub.channel")
+	}
 	if event.kind() != '{' {
 		p.items(schema, data, channel)
 		return
@@ -402,8 +405,9 @@ func (p *parser) action(it item, removed bool) {
 	switch {
 	case it.kind == "reaction" && (removed || it.value != ""):
 		e.Kind, e.ReplyTo = omni.EventReaction, of
-		if !removed {
-			e.Reaction = omni.CleanText(it.value)
+		if e.Reaction = omni.CleanText(it.value); removed {
+			e.Metadata.Set(carriers.MetadataTaken, e.Reaction)
+			e.Reaction = ""
 		}
 		id, err := carriers.ID("id", it.id)
 		if err != nil {

@@ -50,7 +50,8 @@ type Note struct {
 	Request string // method, path and status of a request to the API
 	Attempt *Attempt
 	Inbound *Inbound // what was posted as a customer's
-	Report  *Report  // what was posted about Of
+	Mark    *Mark
+	Report  *Report // what was posted about Of
 	Of      *Sent
 	Err     error // of Inbound and Report: why the gateway did not take it
 }
@@ -82,6 +83,7 @@ type Double struct {
 	script     []Fault
 	chance     *rand.Rand
 	attempts   []Attempt
+	marks      []Mark
 	files      map[string]File
 	fileIDs    []string // oldest first
 	templates  []omni.MessageTemplate
@@ -177,6 +179,13 @@ func (d *Double) Sent() []Sent {
 	return all
 }
 
+// Marks lists the newest of what was to be shown beside messages, oldest first.
+func (d *Double) Marks() []Mark {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.marks)
+}
+
 // ServeHTTP implements http.Handler.
 func (d *Double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.o.Watch == nil {
@@ -261,6 +270,20 @@ func (d *Double) Take(s Sent) Verdict {
 		panic(http.ErrAbortHandler)
 	}
 	return f.verdict()
+}
+
+// Note implements Desk.
+func (d *Double) Note(m Mark) {
+	if m.At.IsZero() {
+		m.At = d.o.Now()
+	}
+	d.mu.Lock()
+	d.marks = append(d.marks, m)
+	if len(d.marks) > maxAttempts {
+		d.marks = slices.Delete(d.marks, 0, len(d.marks)-maxAttempts)
+	}
+	d.mu.Unlock()
+	d.tell(Note{Mark: &m})
 }
 
 // next is what happens to the message that comes now. d.mu must be held.

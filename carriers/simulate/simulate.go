@@ -7,6 +7,7 @@ package simulate
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"omniservice/carriers"
@@ -42,6 +43,8 @@ type Desk interface {
 	// Take notes a message, or not, and says how to answer. It ends the handler (http.ErrAbortHandler) where no answer is to
 	// be given.
 	Take(s Sent) Verdict
+	// Note notes what the provider was asked to show beside messages.
+	Note(m Mark)
 	// AddFile keeps a file that was uploaded, under an id that the provider gives it.
 	AddFile(id string, f File)
 	// File finds a file by that id.
@@ -80,13 +83,43 @@ type Sent struct {
 	Template    string   // its name; "" if it is none
 	ReplyTo     string   // the provider's id of the message that is answered
 	Reaction    string   // with ReplyTo: an emoji that was put there
-	Callback    string   // where its statuses go, where the provider is told with each message; "" means the account's webhook
-	Raw         []byte   // the body as it came
+	Location    *omni.Location
+	Contacts    []omni.ContactCard
+	Callback    string // where its statuses go, where the provider is told with each message; "" means the account's webhook
+	Raw         []byte // the body as it came
 	At          time.Time
 
 	// Kept is called once the provider has the message, whether it says so or not. nil: nobody has to know.
 	Kept func()
 }
+
+// Mark is what is shown to a customer beside messages.
+type Mark struct {
+	Kind      MarkKind
+	From, To  string // E.164 for numbers; To is "" where the provider is told a message alone
+	MessageID string // the provider's id of the message that it is about, "" if about none
+	At        time.Time
+}
+
+// MarkKind is what a Mark shows.
+type MarkKind string
+
+// The kinds of marks.
+const (
+	MarkRead    MarkKind = "read"    // we have read their message, and all before it
+	MarkTyping  MarkKind = "typing"  // we are writing
+	MarkUnreact MarkKind = "unreact" // what we had put on the message is taken away
+)
+
+// Act is what a customer does with the message that ReplyTo names, beside answering it and reacting to it.
+type Act string
+
+// The acts.
+const (
+	Unreact Act = "unreact" // takes Reaction away, which they had put there
+	Edit    Act = "edit"    // puts Text in the place of what they had written
+	Delete  Act = "delete"  // takes back what they had written
+)
 
 // Inbound is what a customer did.
 type Inbound struct {
@@ -99,7 +132,31 @@ type Inbound struct {
 	Base        string   // scheme and host of the double's API, for addresses of files
 	ReplyTo     string   // the provider's id of the message that is answered
 	Reaction    string   // with ReplyTo: an emoji that is put there
+	Act         Act
+	Location    *omni.Location
+	Contacts    []omni.ContactCard
+	Unknown     string // a kind of message that the gateway does not know, in the provider's words
 	ProfileName string
+}
+
+// What an Inbound may have that not every provider brings, as Inbound.Only names it.
+const (
+	Place    = "a place"
+	Cards    = "contacts"
+	NewKinds = "a message of another kind"
+)
+
+// Only reports as omni.ErrInvalid what the customer did beside writing, answering and reacting, if it is not among can: an Act,
+// Place, Cards or NewKinds.
+func (in Inbound) Only(provider omni.CarrierName, can ...string) error {
+	for what, there := range map[string]bool{
+		string(in.Act): in.Act != "", Place: in.Location != nil, Cards: len(in.Contacts) > 0, NewKinds: in.Unknown != "",
+	} {
+		if there && !slices.Contains(can, what) {
+			return omni.Problemf(omni.ErrInvalid, "%s does not bring: %s", provider, what)
+		}
+	}
+	return nil
 }
 
 // Report is what became of a message.

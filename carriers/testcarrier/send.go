@@ -85,7 +85,11 @@ func (c *Carrier) take(m omni.ServiceMessage, b Behaviour) (carriers.SendResult,
 		From: m.Publish.Sender, To: m.Publish.Target.Address, Text: m.Payload.TextBody(),
 		At: omni.MillisOf(p.now()), Status: omni.StatusQueued,
 	}
-	for _, f := range m.Payload.Files() {
+	files := m.Payload.Files()
+	if t := m.Payload.Template; t != nil {
+		files = t.Files()
+	}
+	for _, f := range files {
 		d.MediaURLs = append(d.MediaURLs, f.External.URL)
 	}
 	plan := b.plan(d.ChannelType)

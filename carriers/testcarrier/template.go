@@ -28,13 +28,28 @@ func builtIn() []omni.MessageTemplate {
 			Status: omni.TemplateApproved, Quality: omni.QualityYellow,
 			Components: `[{"type":"BODY","text":"Hi {{1}}, this week everything is {{2}} % cheaper.","example":{"body_text":[["Maria","20"]]}}]`,
 		},
+		{
+			CarrierID: "3", Name: "way_to_us", Language: "en_US", Category: omni.TemplateUtility,
+			Status: omni.TemplateApproved, Quality: omni.QualityGreen,
+			Components: `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"This is the way to us, {{1}}.","example":{"body_text":[["Maria"]]}}]`,
+		},
 	}
 }
 
-// templatePart is a part of a template, written as WhatsApp does. Only the places of a body can be filled here.
+// templatePart is a part of a template, written as WhatsApp does. Only the places of a body can be filled here, and a header
+// that is a file.
 type templatePart struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
+	Type   string `json:"type"`
+	Format string `json:"format"`
+	Text   string `json:"text"`
+}
+
+// file is the kind of file that the part is, "" if it is none.
+func (p templatePart) file() string {
+	if p.Type == "HEADER" && slices.Contains([]string{"IMAGE", "VIDEO", "DOCUMENT"}, p.Format) {
+		return strings.ToLower(p.Format)
+	}
+	return ""
 }
 
 var placePattern = regexp.MustCompile(`\{\{(\d+)\}\}`)
@@ -97,16 +112,27 @@ func (*Carrier) FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (st
 	}
 	bad := map[string]string{}
 	var values []omni.TemplateParameter
+	var header []omni.TemplateParameter
+	given, filled := false, false
 	for _, c := range m.Components {
-		if c.Type != "body" {
+		switch c.Type {
+		case "body":
+			values = c.Parameters
+		case "header":
+			header, given = c.Parameters, true
+		default:
 			bad[c.Type] = "cannot be filled at the Test carrier"
-			continue
 		}
-		values = c.Parameters
 	}
 	var lines []string
 	used := map[int]bool{}
 	for _, p := range parts {
+		if kind := p.file(); kind != "" {
+			filled = true
+			if len(header) != 1 || header[0].Type != kind || header[0].File == nil || string(header[0].File.Type) != kind {
+				bad["header"] = "needs one " + kind
+			}
+		}
 		if p.Text == "" {
 			continue
 		}
@@ -119,6 +145,9 @@ func (*Carrier) FillTemplate(t omni.MessageTemplate, m omni.TemplateMessage) (st
 			}
 			return values[n-1].Text
 		}))
+	}
+	if given && !filled {
+		bad["header"] = "cannot be filled at the Test carrier"
 	}
 	for i := range values {
 		if !used[i+1] {

@@ -24,7 +24,7 @@ func TestTemplates(t *testing.T) {
 	m, other := open("a"), open("b")
 	all, err := m.Templates(t.Context())
 	require.NoError(t, err)
-	require.Len(t, all, 2)
+	require.Len(t, all, 3)
 	for _, tpl := range all {
 		require.NoError(t, m.CheckTemplate(tpl))
 		require.True(t, tpl.Usable())
@@ -52,6 +52,23 @@ func TestTemplates(t *testing.T) {
 		require.Contains(t, problem.Fields, field)
 	}
 
+	picture := omni.MessageTemplate{Name: "map", Language: "en", Components: `[{"type":"HEADER","format":"IMAGE"},{"type":"BODY","text":"Look"}]`}
+	with := func(file omni.TemplateParameter) omni.TemplateMessage {
+		return omni.TemplateMessage{Components: []omni.TemplateComponent{{Type: "header", Parameters: []omni.TemplateParameter{file}}}}
+	}
+	image := omni.TemplateParameter{Type: "image", File: &omni.MediaReference{Type: omni.MediaImage}}
+	got, err = m.FillTemplate(picture, with(image))
+	require.NoError(t, err)
+	require.Equal(t, "Look", got)
+	for name, fill := range map[string]omni.TemplateMessage{
+		"nothing": {}, "no file": with(omni.TemplateParameter{Type: "image"}),
+		"another kind": with(omni.TemplateParameter{Type: "video", File: &omni.MediaReference{Type: omni.MediaVideo}}),
+		"another file": with(omni.TemplateParameter{Type: "image", File: &omni.MediaReference{Type: omni.MediaVideo}}),
+	} {
+		_, err := m.FillTemplate(picture, fill)
+		require.ErrorIs(t, err, omni.ErrInvalid, name)
+	}
+
 	made := omni.MessageTemplate{Name: "welcome", Language: "en", Category: omni.TemplateUtility, Components: `[{"type":"BODY","text":"Welcome!"}]`}
 	require.NoError(t, m.CheckTemplate(made))
 	made, err = m.CreateTemplate(t.Context(), made)
@@ -64,8 +81,8 @@ func TestTemplates(t *testing.T) {
 	require.ErrorIs(t, m.DeleteTemplate(t.Context(), reminder), omni.ErrNotFound)
 	all, err = m.Templates(t.Context())
 	require.NoError(t, err)
-	require.Len(t, all, 2)
-	require.Equal(t, "welcome", all[1].Name)
+	require.Len(t, all, 3)
+	require.Equal(t, "welcome", all[2].Name)
 	all, err = other.Templates(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "appointment_reminder", all[0].Name, "another account's are its own")

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"omniservice/carriers"
-	"omniservice/omni"
+	"omniservice/carriers/carriertest"
 )
 
 // Mutants returns copies of a Carrier that each lack one part of Verify.
@@ -29,12 +29,6 @@ func Mutants(of carriers.Carrier) map[string]carriers.Carrier {
 
 // Reasons and Statuses are the tables.
 var (
-	Reasons = func() map[string]omni.Reason {
-		all := map[string]omni.Reason{}
-		for code, f := range reasons {
-			all[code] = f.Reason
-		}
-		return all
-	}()
+	Reasons  = carriertest.Reasons(reasons)
 	Statuses = statuses
 )

@@ -71,6 +71,8 @@ func (p Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbou
 		return nil, omni.Problemf(omni.ErrInvalid, "Twilio has no channel of type %s", in.ChannelType)
 	case in.Reaction != "":
 		return nil, omni.Problemf(omni.ErrInvalid, "Twilio does not bring reactions")
+	case whatsApp && in.Only(omni.CarrierTwilio, simulate.Place, simulate.NewKinds) != nil, !whatsApp && in.Only(omni.CarrierTwilio) != nil:
+		return nil, in.Only(omni.CarrierTwilio)
 	case in.ReplyTo != "" && !whatsApp:
 		return nil, omni.Problemf(omni.ErrInvalid, "an SMS answers no other message")
 	case in.From == "" || in.To == "":
@@ -101,6 +103,16 @@ func (p Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbou
 	if in.ReplyTo != "" {
 		form.Set("OriginalRepliedMessageSid", in.ReplyTo)
 		form.Set("OriginalRepliedMessageSender", whatsAppPrefix+in.To)
+	}
+	if l := in.Location; l != nil {
+		form.Set("Latitude", strconv.FormatFloat(l.Latitude, 'f', -1, 64))
+		form.Set("Longitude", strconv.FormatFloat(l.Longitude, 'f', -1, 64))
+		form.Set("Label", l.Name)
+		form.Set("Address", l.Address)
+		form.Set("MessageType", "location")
+	}
+	if in.Unknown != "" {
+		form.Set("MessageType", in.Unknown)
 	}
 	for i, file := range in.Files {
 		n := strconv.Itoa(i)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
-	"strconv"
 	"strings"
 
 	"omniservice/carriers"
@@ -385,11 +384,10 @@ func location(e *omni.CarrierChannelEvent, l *locationContent) bool {
 	if l == nil || l.Latitude == nil || l.Longitude == nil || math.Abs(*l.Latitude) > 90 || math.Abs(*l.Longitude) > 180 {
 		return false
 	}
-	degrees := func(f float64) string { return strconv.FormatFloat(f+0, 'f', -1, 64) }
-	e.Text = "geo:" + degrees(*l.Latitude) + "," + degrees(*l.Longitude)
 	e.Location = &omni.Location{
 		Latitude: *l.Latitude, Longitude: *l.Longitude, Name: omni.CleanName(string(l.Name)), Address: omni.CleanName(string(l.Address)),
 	}
+	e.Text = e.Location.Geo()
 	set(&e.Metadata, "locationName", l.Name)
 	set(&e.Metadata, "locationAddress", l.Address)
 	set(&e.Metadata, "locationUrl", l.URL)

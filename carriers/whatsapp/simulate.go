@@ -95,7 +95,7 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 		} else {
 			m["from"] = digits(in.From)
 		}
-		if in.ReplyTo != "" && kind != "reaction" {
+		if in.ReplyTo != "" && in.Reaction == "" && in.Act == "" {
 			m["context"] = object{"from": digits(in.To), "id": in.ReplyTo}
 		}
 		messages = append(messages, m)
@@ -117,8 +117,23 @@ func (Player) Inbound(a carriers.Account, webhookURL string, in simulate.Inbound
 		message(kind, file)
 	}
 	switch {
+	case in.Act != "" && in.ReplyTo == "":
+		return nil, omni.Problemf(omni.ErrInvalid, "which message it is about is missing")
+	case in.Act == simulate.Unreact:
+		message("reaction", object{"message_id": in.ReplyTo, "emoji": ""})
+	case in.Act == simulate.Edit:
+		message("edit", object{"original_message_id": in.ReplyTo, "message": object{"type": "text", "text": object{"body": text}}})
+	case in.Act == simulate.Delete:
+		message("revoke", object{"original_message_id": in.ReplyTo})
 	case in.Reaction != "" && in.ReplyTo != "":
 		message("reaction", object{"message_id": in.ReplyTo, "emoji": in.Reaction})
+	case in.Location != nil:
+		l := in.Location
+		message("location", outLocation{Latitude: l.Latitude, Longitude: l.Longitude, Name: l.Name, Address: l.Address})
+	case len(in.Contacts) > 0:
+		message("contacts", outCards(in.Contacts))
+	case in.Unknown != "":
+		message(in.Unknown, object{"of": "a later version"})
 	case text != "":
 		message("text", object{"body": text})
 	case len(messages) == 0:
@@ -258,18 +273,25 @@ func (g *playedGraph) message(w http.ResponseWriter, r *http.Request) {
 	}
 	var in struct {
 		OutboundPayload
-		Status    string `json:"status"`
-		MessageID string `json:"message_id"`
+		Status    string  `json:"status"`
+		MessageID string  `json:"message_id"`
+		Typing    *typing `json:"typing_indicator"`
 	}
 	if json.Unmarshal(raw, &in) != nil || in.MessagingProduct != product || !strings.HasPrefix(r.PathValue("id"), playPhone) {
 		refuseCall(w, http.StatusBadRequest, CodeInvalidParameter)
 		return
 	}
+	ours := "+" + strings.TrimPrefix(r.PathValue("id"), playPhone)
 	if in.Status == "read" {
+		kind := simulate.MarkRead
+		if in.Typing != nil {
+			kind = simulate.MarkTyping
+		}
+		g.desk.Note(simulate.Mark{Kind: kind, From: ours, MessageID: in.MessageID})
 		answer(w, http.StatusOK, object{"success": true})
 		return
 	}
-	s := g.sent(in.OutboundPayload, "+"+strings.TrimPrefix(r.PathValue("id"), playPhone))
+	s := g.sent(in.OutboundPayload, ours)
 	s.Raw = raw
 	if code := g.wrong(in.OutboundPayload, s); code != "" {
 		refuseCall(w, http.StatusBadRequest, code)
@@ -286,6 +308,9 @@ func (g *playedGraph) message(w http.ResponseWriter, r *http.Request) {
 		}
 		refuseCall(w, v.Status, code)
 		return
+	}
+	if in.Reaction != nil && in.Reaction.Emoji == "" {
+		g.desk.Note(simulate.Mark{Kind: simulate.MarkUnreact, From: s.From, To: s.To, MessageID: s.ReplyTo})
 	}
 	contact := object{"input": in.To + in.Recipient}
 	if in.To != "" {
@@ -317,7 +342,35 @@ func (g *playedGraph) sent(o OutboundPayload, from string) simulate.Sent {
 		s.ReplyTo, s.Reaction = string(o.Reaction.MessageID), o.Reaction.Emoji
 	}
 	if o.Template != nil {
-		s.Template = o.Template.Name
+		s.Template, s.Text = o.Template.Name, readTemplate(*o.Template, g.desk.Templates())
+	}
+	if l := o.Location; l != nil {
+		s.Location = &omni.Location{Latitude: l.Latitude, Longitude: l.Longitude, Name: l.Name, Address: l.Address}
+	}
+	for _, c := range o.Contacts {
+		card := omni.ContactCard{Name: c.Name.FormattedName}
+		for _, p := range c.Phones {
+			card.Phones = append(card.Phones, p.Phone)
+		}
+		for _, m := range c.Emails {
+			card.Emails = append(card.Emails, m.Email)
+		}
+		if c.Org != nil {
+			card.Organisation = c.Org.Company
+		}
+		s.Contacts = append(s.Contacts, card)
+	}
+	if o.Template != nil {
+		for _, c := range o.Template.Components {
+			for _, p := range c.Parameters {
+				f, _ := p[fmt.Sprint(p["type"])].(map[string]any)
+				if id, ok := f["id"].(string); ok {
+					s.FileIDs = append(s.FileIDs, id)
+				} else if link, ok := f["link"].(string); ok {
+					s.FileURLs = append(s.FileURLs, link)
+				}
+			}
+		}
 	}
 	for _, f := range []*outFile{o.Image, o.Video, o.Audio, o.Document, o.Sticker} {
 		switch {

@@ -470,6 +470,11 @@ func fillHeader(bad wrong, c component, given omni.TemplateComponent, named bool
 		return ""
 	}
 	bad.unless(p.File != nil && string(p.File.Type) == want, partHeader, "needs one "+want)
+	if p.File != nil && p.File.ContentType != "" && want != paramDocument { // of an address nothing is known
+		k := kinds[contentType(*p.File)]
+		bad.unless(string(k.kind) == want, partHeader, "must be JPEG or PNG, and a film MP4 or 3GPP")
+		bad.unless(p.File.Size <= k.largest, partHeader, fmt.Sprintf("must be at most %d MB", k.largest>>20))
+	}
 	return ""
 }
 

@@ -214,6 +214,32 @@ func TestFillTemplateGivesWhatItsReaderSees(t *testing.T) {
 		require.Contains(t, fields(t, err), "header", format)
 	}
 
+	uploaded := func(kind omni.MediaType, contentType string, size int64) omni.TemplateParameter {
+		return omni.TemplateParameter{Type: string(kind), File: &omni.MediaReference{Type: kind, ContentType: contentType, Size: size, State: omni.MediaReady}}
+	}
+	for name, c := range map[string]struct {
+		format string
+		file   omni.TemplateParameter
+		want   string
+	}{
+		"a picture":         {"IMAGE", uploaded(omni.MediaImage, "image/png", maxImage), ""},
+		"a large picture":   {"IMAGE", uploaded(omni.MediaImage, "image/png", maxImage+1), "must be at most 5 MB"},
+		"another picture":   {"IMAGE", uploaded(omni.MediaImage, "image/gif", 1), "must be JPEG or PNG, and a film MP4 or 3GPP"},
+		"a sticker":         {"IMAGE", uploaded(omni.MediaImage, "image/webp", 1), "must be JPEG or PNG, and a film MP4 or 3GPP"},
+		"a film":            {"VIDEO", uploaded(omni.MediaVideo, "video/mp4", maxVideo), ""},
+		"another film":      {"VIDEO", uploaded(omni.MediaVideo, "video/webm", 1), "must be JPEG or PNG, and a film MP4 or 3GPP"},
+		"a paper":           {"DOCUMENT", uploaded(omni.MediaDocument, "application/pdf", maxVideo+1), ""},
+		"a film as picture": {"IMAGE", uploaded(omni.MediaVideo, "video/mp4", 1), "needs one image"},
+	} {
+		tpl := newTemplate(`[{"type":"HEADER","format":"` + c.format + `"},{"type":"BODY","text":"Look"}]`)
+		_, err = fillTemplate(tpl, filled(omni.TemplateComponent{Type: "header", Parameters: []omni.TemplateParameter{c.file}}))
+		if c.want == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.Equal(t, map[string]string{"header": c.want}, fields(t, err), name)
+	}
+
 	others := newTemplate(`[{"type":"BODY","text":"Choose"},{"type":"BUTTONS","buttons":[
 		{"type":"COPY_CODE"},{"type":"FLOW","text":"Fill in"},{"type":"CATALOG"},{"type":"MPM"},{"type":"OTP"},{"type":"VOICE_CALL","text":"Call"}]}]`)
 	_, err = fillTemplate(others, filled())
@@ -445,4 +471,39 @@ func TestTemplateFailuresSayWhatToDo(t *testing.T) {
 	text, err := m.FillTemplate(tpl, omni.TemplateMessage{Name: tpl.Name, Language: tpl.Language})
 	require.NoError(t, err)
 	require.Equal(t, "Karibu", text)
+}
+
+func TestExampleTemplatesAreWhatMetaTakes(t *testing.T) {
+	t.Parallel()
+	usable := 0
+	for _, tpl := range ExampleTemplates() {
+		require.NoError(t, checkTemplate(tpl), tpl.Name)
+		if tpl.Usable() {
+			usable++
+		}
+	}
+	require.Equal(t, 4, usable)
+}
+
+func TestPlayedPhoneReadsTemplates(t *testing.T) {
+	t.Parallel()
+	text := func(all ...string) (list []map[string]any) {
+		for _, s := range all {
+			list = append(list, map[string]any{"type": "text", "text": s})
+		}
+		return list
+	}
+	known := ExampleTemplates()
+	require.Equal(t, "Your order A-1\nHello Maria, your order is on its way and will be with you today.\nDemo shop", readTemplate(MessageTemplate{
+		Name: "order_update", Language: TemplateLanguage{"en_US"},
+		Components: []TemplateComponent{{Type: "header", Parameters: text("A-1")}, {Type: "body", Parameters: text("Maria", "today")}},
+	}, known))
+	named := text("10:30", "Maria", "Monday")
+	for i, name := range []string{"time", "name", "day"} {
+		named[i]["parameter_name"] = name
+	}
+	require.Equal(t, "Hello Maria, we expect you on Monday at 10:30.", readTemplate(MessageTemplate{
+		Name: "appointment_reminder", Language: TemplateLanguage{"en_US"}, Components: []TemplateComponent{{Type: "body", Parameters: named}},
+	}, known))
+	require.Empty(t, readTemplate(MessageTemplate{Name: "order_update", Language: TemplateLanguage{"fr"}}, known))
 }

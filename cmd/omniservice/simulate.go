@@ -191,6 +191,7 @@ func (s *simulateServeCmd) Run(e *env) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer d.Close()
+	d.SetTemplates(p.Templates)
 	log.print("%s is played at %s. Start the gateway with OMNI_CARRIER_API_BASE=%s=%s", p.Provider.Name(), base, p.Provider.Name(), base)
 	for _, f := range p.Provider.Fields() {
 		variable := app.Variable(p.Provider.Name(), f.Name)
@@ -326,6 +327,8 @@ func (l *lines) note(n simulate.Note) {
 			what += "  fault: " + string(a.Fault.Kind)
 		}
 		l.print("%s  %s  %s", at, word, what)
+	case n.Mark != nil:
+		l.print("%s  shown     %s  %s", at, n.Mark.Kind, n.Mark.MessageID)
 	case n.Report != nil:
 		l.print("%s  reported  %s  %s%s", at, n.Of.ID, n.Report.Status, outcome)
 	case n.Inbound != nil:

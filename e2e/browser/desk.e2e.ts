@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
-import { answer, becomes, bubble, by, faultsByAxe, open, panelOf, row, Stage, widgetThread } from "./people";
+import { answer, becomes, bubble, by, faultsByAxe, open, panelOf, png, row, Stage, widgetThread } from "./people";
 
 const stage = await Stage.open();
 
@@ -136,6 +136,38 @@ describe("at the desk", async () => {
     );
     await stage.program.inbound({ from, text: "I will be there", channelType: "WhatsApp" });
     await by(ana.page, "composer").waitFor();
+  });
+
+  it("CO4 attaches a picture as the header of a template", async () => {
+    const from = "+15551230018";
+    await stage.program.inbound({ from, text: "Where are you?", channelType: "WhatsApp" });
+    await open(ana.page, "+1 555 123 0018");
+    await by(ana.page, "choose-template").click();
+    await by(ana.page, "template").filter({ hasText: "way_to_us" }).click();
+    const attached = by(ana.page, "template-attached");
+    const chooser = ana.page.waitForEvent("filechooser");
+    await by(ana.page, "template-attach").click();
+    await (await chooser).setFiles({ name: "map.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.7") });
+    await attached.filter({ hasText: "This header takes an image." }).waitFor();
+    await by(ana.page, "template-detach").click();
+    const address = by(ana.page, "template-field").first();
+    await becomes(() => address.evaluate((el) => el === document.activeElement), true);
+    await by(ana.page, "template-attach-input").setInputFiles({ name: "map.png", mimeType: "image/png", buffer: png });
+    await attached.filter({ hasText: "67 bytes" }).waitFor();
+    expect(await faultsByAxe(ana.page)).toEqual([]);
+    await by(ana.page, "template-field").fill("Maria");
+    await by(ana.page, "template-send").click();
+
+    const sent = bubble(ana.page, "This is the way to us, Maria.");
+    const width = () => sent.locator("img").evaluate((el: HTMLImageElement) => el.naturalWidth);
+    await becomes(width, 1);
+    await by(sent, "message-template").filter({ hasText: "way_to_us" }).waitFor();
+    await becomes(
+      async () => (await stage.program.deliveries(from)).map((m) => [m.text, m.mediaUrls?.length]),
+      [["This is the way to us, Maria.", 1]],
+    );
+    await ana.page.reload(); // there is no local copy any more
+    await becomes(width, 1);
   });
 
   it("tells a colleague who is writing, and shows what was sent", async () => {

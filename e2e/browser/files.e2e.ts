@@ -1,16 +1,10 @@
 // Files that agents send: by button, paste and drop, to a visitor's panel and through a carrier.
 import { describe, expect, it } from "vitest";
-import { becomes, bubble, by, faultsByAxe, open, Stage, write } from "./people";
+import { becomes, bubble, by, faultsByAxe, open, png, Stage, write } from "./people";
 
 const stage = await Stage.open();
 const phone = "+15551230001";
 const maria = "Maria Lopez";
-
-// A picture of one pixel.
-const png = Buffer.from(
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==",
-  "base64",
-);
 
 describe("files", async () => {
   const ben = await stage.agent(1);

@@ -22,6 +22,12 @@ const artifacts = join(import.meta.dirname, "artifacts");
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
 flags.push("--disable-background-networking", "--disable-component-update", "--disable-sync");
 
+/** A picture of one pixel. */
+export const png = Buffer.from(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==",
+  "base64",
+);
+
 /** Waits until what `read` gives is `want`. */
 export async function becomes<T>(read: () => Promise<T> | T, want: T, why = ""): Promise<void> {
   await expect.poll(read, { timeout: patience, interval: 25, message: why }).toEqual(want);

@@ -711,9 +711,11 @@ func storm(r *rig) {
 		requests[i], err = httputil.DumpRequestOut(req, true)
 		require.NoError(tb, err)
 	}
-	posted := make([]int64, len(requests))
-	f.due = func(i int64) int64 { return posted[i] } // written before the message can come, under f.mu
-	out, want := newPoster(tb, addr), 0
+	// Not under f.mu: whoever posts must not wait for what the sockets have to read.
+	posted, wanted := make([]atomic.Int64, len(requests)), new(atomic.Int64)
+	f.due = func(i int64) int64 { return posted[i].Load() } // written before the message can come
+	want := func() int { return int(wanted.Load()) }
+	out := newPoster(tb, addr)
 	post := func(from int) (answers *delays, err error) {
 		answers = &delays{}
 		var mu sync.Mutex
@@ -723,17 +725,15 @@ func storm(r *rig) {
 			mu.Unlock()
 		}
 		err = out.open(n, float64(z.webhooks), func(b []byte, i int, due time.Time) []byte {
-			f.mu.Lock()
-			posted[from+i] = due.UnixNano()
-			want += sockets[(from+i)%z.stormGroups]
-			f.mu.Unlock()
+			posted[from+i].Store(due.UnixNano())
+			wanted.Add(int64(sockets[(from+i)%z.stormGroups]))
 			return append(b, requests[from+i]...)
 		})
 		return answers, err
 	}
 	before, err := post(0)
 	require.NoError(tb, err)
-	f.until(tb, "all have what came before", func() bool { return f.events >= want })
+	f.until(tb, "all have what came before", func() bool { return f.events >= want() })
 
 	var during *delays
 	var posting sync.WaitGroup
@@ -754,15 +754,15 @@ func storm(r *rig) {
 	back := time.Since(began)
 	posting.Wait()
 	require.NoError(tb, err)
-	f.until(tb, "all have what came meanwhile", func() bool { return f.events >= want })
+	f.until(tb, "all have what came meanwhile", func() bool { return f.events >= want() })
 
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	alone, beside := before.percentile(99), during.percentile(99)
 	r.figure("R26", "back within 30 s, missed 0, p99 of webhooks <= 2x", "%d sockets cut at once, back after %.1f s (spread over %v), missed %d, twice %d, not from history %d; p99 of %d webhooks/s %s before, %s meanwhile; %.0f MiB",
-		z.storm, back.Seconds(), z.spread, want-f.events+f.lost, f.doubled, f.reset, z.webhooks, round(alone), round(beside), float64(sys.RSS(tb))/(1<<20))
+		z.storm, back.Seconds(), z.spread, want()-f.events+f.lost, f.doubled, f.reset, z.webhooks, round(alone), round(beside), float64(sys.RSS(tb))/(1<<20))
 	r.checked = f.events
-	require.Equal(tb, want, f.events, "messages never came, or came twice")
+	require.Equal(tb, want(), f.events, "messages never came, or came twice")
 	require.Zero(tb, f.lost, "offsets were left out")
 	require.Zero(tb, f.doubled, "events came twice")
 	require.Zero(tb, f.reset, "topics that were to be resumed and were not")

@@ -211,11 +211,12 @@ type TemplateComponent struct {
 
 // TemplateParameter fills one place.
 type TemplateParameter struct {
-	Type     string          `json:"type"`           // text, payload, coupon_code, image, video, document, location, currency, date_time or action
-	Name     string          `json:"name,omitempty"` // of a named place
-	Text     string          `json:"text,omitempty"` // text, payload or coupon_code
-	URL      string          `json:"url,omitempty"`  // image, video or document: https, the carrier fetches it
-	FileName string          `json:"fileName,omitempty"`
+	Type     string          `json:"type"`               // text, payload, coupon_code, image, video, document, location, currency, date_time or action
+	Name     string          `json:"name,omitempty"`     // of a named place
+	Text     string          `json:"text,omitempty"`     // text, payload or coupon_code
+	URL      string          `json:"url,omitempty"`      // image, video or document: https, the carrier fetches it
+	FileID   string          `json:"fileId,omitempty"`   // instead of url, of a header: a file that was uploaded
+	FileName string          `json:"fileName,omitempty"` // of url
 	Location *Location       `json:"location,omitempty"`
 	Value    json.RawMessage `json:"value,omitempty"` // currency, date_time and action, as the carrier describes them
 }
@@ -502,7 +503,11 @@ func NewMessage(m omni.ServiceMessage) Message {
 		return v
 	}
 	v.Payload.addRich(m.Payload)
-	for _, f := range m.Payload.Files() {
+	files := m.Payload.Files()
+	if t := m.Payload.Template; t != nil { // those that we have
+		files = append(files, slices.DeleteFunc(t.Files(), func(f omni.MediaReference) bool { return f.ID == "" })...)
+	}
+	for _, f := range files {
 		v.Payload.Files = append(v.Payload.Files, File{
 			ID: f.ID, Type: f.Type, ContentType: f.ContentType, Size: f.Size,
 			Name: omni.CleanName(f.FileName), State: f.State, Failure: f.Failure,

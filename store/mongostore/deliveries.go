@@ -145,24 +145,12 @@ func (s *Store) changeDelivery(ctx context.Context, op string, t omni.Tenant, id
 
 // SetDelivery implements store.Store.
 func (s *Store) SetDelivery(ctx context.Context, t omni.Tenant, d omni.WebhookDelivery) (omni.WebhookDelivery, error) {
-	return s.changeDelivery(ctx, "set delivery", t, d.ID, func(have *omni.WebhookDelivery) (bool, error) {
-		if have.State != omni.DeliveryPending || have.Attempts != d.Attempts {
-			return false, fmt.Errorf("it is not waiting for its try %d: %w", d.Attempts+1, omni.ErrConflict)
-		}
-		*have = store.Tried(*have, d)
-		return true, nil
-	})
+	return s.changeDelivery(ctx, "set delivery", t, d.ID, store.Tried(d))
 }
 
 // ResendDelivery implements store.Store.
 func (s *Store) ResendDelivery(ctx context.Context, t omni.Tenant, id string, now, expires omni.Millis) (omni.WebhookDelivery, error) {
-	return s.changeDelivery(ctx, "resend delivery", t, id, func(have *omni.WebhookDelivery) (bool, error) {
-		if have.State == omni.DeliveryPending {
-			return false, nil
-		}
-		have.State, have.NotBefore, have.ExpiresAt = omni.DeliveryPending, now, expires
-		return true, nil
-	})
+	return s.changeDelivery(ctx, "resend delivery", t, id, store.Resent(now, expires))
 }
 
 // Delivery implements store.Store.

@@ -287,6 +287,22 @@ describe("composer", () => {
     expect(screen.queryByTestId("sms-replace"), "it would be Unicode all the same").toBeNull();
   });
 
+  it("CO5 sends no text of more SMS than the channel takes", () => {
+    const { qc, live } = show(<Composer interaction={interaction()} />);
+    act(() => {
+      const short = { ...channel, capabilities: { ...channel.capabilities, maxTextLength: 300, maxSegments: 2 } };
+      qc.setQueryData(keys.channels, [short]);
+    });
+    fireEvent.change(box(), { target: { value: "\u0436".repeat(135) } });
+    fireEvent.keyDown(box(), { key: "Enter" });
+    expect(screen.getByRole("alert").textContent).toBe("1 SMS too many for this channel");
+    expect(screen.getByTestId("send")).toHaveProperty("disabled", true);
+    expect(live.send).not.toHaveBeenCalled();
+    fireEvent.change(box(), { target: { value: "x".repeat(300) } });
+    fireEvent.keyDown(box(), { key: "Enter" });
+    expect(live.send).toHaveBeenCalledTimes(1);
+  });
+
   it("CO5 counts no SMS where there are none", () => {
     const { qc } = show(<Composer interaction={interaction()} />);
     act(() => {

@@ -4,16 +4,19 @@ import { act, fireEvent, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { useState } from "react";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import type { Channel, Contact, Template } from "../src/api/records";
+import type { Channel, Contact, Template, Uploaded } from "../src/api/records";
+import { upload } from "../src/api/upload";
 import { Bubble } from "../src/inbox/Bubble";
 import { Composer } from "../src/inbox/Composer";
-import { fill, formOf, messageOf, mistakeIn, textOf } from "../src/inbox/templates";
+import { fill, fitsKind, formOf, messageOf, mistakeIn, textOf } from "../src/inbox/templates";
 import { actions } from "../src/inbox/useKeys";
 import { timeLeft, windowEnds } from "../src/inbox/window";
 import { keys } from "../src/live/keys";
 import { useLive } from "../src/live/store";
 import { useDrafts } from "../src/ui/prefs";
 import { channel, contact, interaction, me, message, show, t0 } from "./make";
+
+vi.mock("../src/api/upload");
 
 const hour = 3_600_000;
 /** What the fake socket's clock says. */
@@ -121,6 +124,10 @@ describe("a template's form", () => {
       expect(messageOf(t, form, { [`header.${kind}`]: " https://x.example/1 " }).components).toEqual([
         { type: "header", parameters: [{ type: kind, url: "https://x.example/1" }] },
       ]);
+      const uploaded = { [`header.${kind}`]: "f1" };
+      expect(messageOf(t, form, { [`header.${kind}`]: "https://x.example/1" }, uploaded).components).toEqual([
+        { type: "header", parameters: [{ type: kind, fileId: "f1" }] },
+      ]);
     }
     const t = template({ components: [{ type: "HEADER", format: "LOCATION" }, ...plain("Here")] });
     const at = { "header.latitude": "-1.28", "header.longitude": "36.8", "header.placeName": "Clinic" };
@@ -131,6 +138,18 @@ describe("a template's form", () => {
       },
     ]);
   });
+
+  it.each<["image" | "video" | "document", string, boolean]>([
+    ["image", "image/png", true],
+    ["image", "", true],
+    ["image", "video/mp4", false],
+    ["video", "video/mp4", true],
+    ["video", "application/pdf", false],
+    ["document", "application/pdf", true],
+    ["document", "text/plain", true],
+    ["document", "image/png", false],
+    ["document", "audio/ogg", false],
+  ])("a header of the kind %s takes %j: %j", (kind, type, fits) => expect(fitsKind(kind, type)).toBe(fits));
 
   it("knows what it cannot fill", () => {
     for (const components of [
@@ -280,6 +299,117 @@ describe("composer with a window", () => {
       },
     });
     await waitFor(() => expect(screen.queryByTestId("template-preview")).toBeNull());
+  });
+
+  describe("with a file as header", () => {
+    const picture = [{ type: "HEADER", format: "IMAGE" }, ...plain("This is the way.")];
+    const carrying: Channel = {
+      ...whatsapp,
+      capabilities: { ...whatsapp.capabilities, mediaTypes: ["image/png", "application/pdf"], maxMediaBytes: 1000 },
+    };
+    let done: (u: Partial<Uploaded>) => void;
+    let fail: (e: Error) => void;
+    let share: (n: number) => void;
+    let given: AbortSignal | undefined;
+    const choose = (name: string, type: string, size = 10) =>
+      fireEvent.change(screen.getByTestId("template-attach-input"), {
+        target: { files: [new File([new Uint8Array(size)], name, { type })] },
+      });
+    const attached = () => screen.getByTestId("template-attached");
+    const fillIn = async () => {
+      const shown = compose(undefined, [template({ components: picture })], carrying);
+      await userEvent.click(screen.getByTestId("choose-template"));
+      await userEvent.click(await screen.findByTestId("template"));
+      return shown;
+    };
+
+    beforeEach(() => {
+      given = undefined;
+      vi.mocked(upload).mockClear();
+      URL.createObjectURL = vi.fn(() => "blob:x/1");
+      vi.mocked(upload).mockImplementation((file, onShare, signal) => {
+        [share, given] = [onShare, signal];
+        return new Promise((resolve, reject) => {
+          fail = reject;
+          done = (u) =>
+            resolve({
+              id: "f1",
+              type: "image",
+              contentType: file.type,
+              size: file.size,
+              name: file.name,
+              expiresAt: now + hour,
+              ...u,
+            });
+        });
+      });
+    });
+
+    it("CO4 uploads one in the place of an address, and sends it once it is there", async () => {
+      const { live } = await fillIn();
+      expect((screen.getByTestId("template-attach-input") as HTMLInputElement).accept).toBe("image/png");
+      choose("map.png", "image/png");
+      expect(screen.queryByTestId("template-field")).toBeNull();
+      act(() => share(0.5));
+      expect(attached().querySelector("progress")?.value).toBe(0.5);
+      await userEvent.click(screen.getByTestId("template-send"));
+      expect(live.send).not.toHaveBeenCalled();
+      await act(async () => done({}));
+      expect(attached().textContent).toBe("Image: map.png10 bytes");
+      expect(attached().querySelector("img")?.getAttribute("src")).toBe("blob:x/1");
+      await userEvent.click(screen.getByTestId("template-send"));
+      expect(live.send).toHaveBeenCalledWith("i1", "This is the way.", {
+        template: {
+          templateId: "t1",
+          components: [{ type: "header", parameters: [{ type: "image", fileId: "f1" }] }],
+        },
+        files: [expect.objectContaining({ id: "f1", name: "map.png", contentType: "image/png" })],
+      });
+    });
+
+    it("CO4 says why one does not go, and takes another or an address instead", async () => {
+      const { live } = await fillIn();
+      for (const [name, type, size, why] of [
+        ["a.pdf", "application/pdf", 10, "This header takes an image."],
+        ["a.gif", "image/gif", 10, "This channel does not carry image/gif."],
+        ["a.png", "image/png", 1001, "Too large: on this channel at most 1 kB."],
+      ] as const) {
+        choose(name, type, size);
+        expect(attached().textContent).toContain(why);
+      }
+      expect(upload).not.toHaveBeenCalled();
+      choose("a.png", "image/png");
+      await act(async () => done({ type: "document", contentType: "application/pdf" }));
+      expect(attached().textContent).toContain("This header takes an image.");
+      choose("b.png", "image/png");
+      await act(async () => fail(new Error("the connection ended")));
+      expect(attached().textContent).toContain("Not uploaded: the connection ended");
+      await userEvent.click(screen.getByTestId("template-send"));
+      expect(live.send).not.toHaveBeenCalled();
+
+      await userEvent.click(screen.getByTestId("template-detach"));
+      const address = screen.getByTestId("template-field");
+      await waitFor(() => expect(document.activeElement).toBe(address));
+      await userEvent.type(address, "https://x.example/1.png");
+      await userEvent.click(screen.getByTestId("template-send"));
+      expect(live.send).toHaveBeenCalledWith("i1", "This is the way.", {
+        template: {
+          templateId: "t1",
+          components: [{ type: "header", parameters: [{ type: "image", url: "https://x.example/1.png" }] }],
+        },
+      });
+    });
+
+    it("CO4 gives an upload up when it is removed, or the templates are left", async () => {
+      await fillIn();
+      choose("a.png", "image/png");
+      expect(given?.aborted).toBe(false);
+      await userEvent.click(screen.getByTestId("template-detach"));
+      expect(given?.aborted).toBe(true);
+      choose("b.png", "image/png");
+      await userEvent.click(screen.getByTestId("template-back"));
+      expect(given?.aborted).toBe(true);
+    });
   });
 
   it("CO4 opens where there are templates alone, and is of one conversation", async () => {

@@ -1222,6 +1222,8 @@ export interface components {
             /** Format: int64 */
             maxMediaCount?: number;
             /** Format: int64 */
+            maxSegments?: number;
+            /** Format: int64 */
             maxTextBytes?: number;
             /** Format: int64 */
             maxTextLength: number;
@@ -2280,6 +2282,7 @@ export interface components {
             type: string;
         };
         TemplateParameter: {
+            fileId?: string;
             fileName?: string;
             location?: components["schemas"]["Location"];
             name?: string;

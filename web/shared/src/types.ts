@@ -107,6 +107,8 @@ export interface TemplateParameter {
   text?: string;
   /** Of a file: https, the carrier fetches it. */
   url?: string;
+  /** Instead of url, in a header: a file that was uploaded. */
+  fileId?: string;
   location?: Place;
 }
 

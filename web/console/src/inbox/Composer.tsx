@@ -1,5 +1,5 @@
 import { Button } from "@mantine/core";
-import { type Interaction, TypingReporter } from "@omni/shared";
+import { countSegments, type Interaction, TypingReporter } from "@omni/shared";
 import { LayoutTemplate, SendHorizontal } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { t } from "../i18n";
@@ -120,7 +120,8 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
   }
   const segmented = able?.segmented && files.attached.length === 0;
   const room = max === undefined ? Number.POSITIVE_INFINITY : max - text.trim().length;
-  const sendable = (text.trim() !== "" || files.attached.length > 0) && files.ready && room >= 0;
+  const parts = segmented && able.maxSegments ? countSegments(text.trim()).segments - able.maxSegments : 0;
+  const sendable = (text.trim() !== "" || files.attached.length > 0) && files.ready && room >= 0 && parts <= 0;
 
   const send = () => {
     if (!sendable) return;
@@ -196,6 +197,10 @@ export function Composer({ interaction: i }: { interaction: Interaction }) {
           {room < 0 ? (
             <span className={s.over} role="alert">
               {t("composer.over", { count: -room })}
+            </span>
+          ) : parts > 0 ? (
+            <span className={s.over} role="alert">
+              {t("composer.overParts", { count: parts })}
             </span>
           ) : (
             max !== undefined &&

@@ -4,10 +4,11 @@ import { ArrowLeft, SendHorizontal } from "lucide-react";
 import { useMemo, useRef, useState } from "react";
 import type { ContactIdentity, Template } from "../api/records";
 import { type MessageId, t } from "../i18n";
-import { useLiveClient, useTemplates } from "../live/hooks";
+import { useChannel, useLiveClient, useTemplates } from "../live/hooks";
 import { Failure } from "../ui/Failure";
+import { HeaderFile, useHeaderFile } from "./HeaderFile";
 import s from "./inbox.module.css";
-import { type Field, type Form, fill, formOf, messageOf, mistakeIn, textOf, type Values } from "./templates";
+import { type Field, type Form, fileKind, fill, formOf, messageOf, mistakeIn, textOf, type Values } from "./templates";
 
 interface Props {
   interaction: Interaction;
@@ -125,14 +126,20 @@ function Filling(p: { interaction: Interaction; template: Template; onBack: () =
   const [values, setValues] = useState<Values>({});
   const [tried, setTried] = useState(false);
   const fields = useRef<HTMLFormElement>(null);
+  const able = useChannel(p.interaction.channelId)?.capabilities;
+  /** The field that takes a file: a template has one at most. */
+  const fileField = form.fields.find(fileKind);
+  const { file, choose, remove } = useHeaderFile(fileField && fileKind(fileField), able);
   const send = () => {
-    const wrong = form.fields.find((f) => mistakeIn(f, values[f.key] ?? ""));
+    const wrong = form.fields.find((f) => (f === fileField && file ? !file.done : mistakeIn(f, values[f.key] ?? "")));
     if (wrong) {
       setTried(true);
       fields.current?.querySelector<HTMLElement>(`[name="${CSS.escape(wrong.key)}"]`)?.focus();
       return;
     }
-    live.send(p.interaction.id, textOf(form, values), { template: messageOf(m, form, values) });
+    const done = file?.done;
+    const template = messageOf(m, form, values, fileField && done ? { [fileField.key]: done.id } : {});
+    live.send(p.interaction.id, textOf(form, values), { template, ...(done && { files: [done] }) });
     p.onSent();
   };
   return (
@@ -153,6 +160,24 @@ function Filling(p: { interaction: Interaction; template: Template; onBack: () =
       </p>
       {form.fields.map((f, n) => {
         const mistake = tried ? mistakeIn(f, values[f.key] ?? "") : undefined;
+        const kind = fileKind(f);
+        if (kind) {
+          return (
+            <HeaderFile
+              key={f.key}
+              kind={kind}
+              able={able}
+              file={file}
+              onChoose={(chosen) => void choose(chosen)}
+              onRemove={remove}
+              name={f.key}
+              value={values[f.key] ?? ""}
+              onChange={(value) => setValues({ ...values, [f.key]: value })}
+              error={mistake && t(`templates.${mistake}`)}
+              autoFocus={n === 0}
+            />
+          );
+        }
         return (
           <TextInput
             key={f.key}

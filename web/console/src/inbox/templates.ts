@@ -1,6 +1,6 @@
 // Message templates as carriers describe them, read for a form: what is to be filled in, and what comes of it. What we cannot
 // read is no error: such a template is shown, and cannot be chosen.
-import type { SendTemplate, TemplateComponent, TemplateParameter } from "@omni/shared";
+import type { MediaType, SendTemplate, TemplateComponent, TemplateParameter } from "@omni/shared";
 import type { Template } from "../api/records";
 
 interface RawButton {
@@ -133,6 +133,23 @@ function button(form: Form, b: RawButton, index: number): void {
 
 export type Values = Readonly<Record<string, string>>;
 
+/** Ids of uploaded files by the key of the field that each fills, in the place of an address. */
+export type FileIds = Readonly<Record<string, string>>;
+
+export type FileKind = Exclude<MediaType, "audio">;
+
+/** The kind of file that fills a field; undefined: another value does. */
+export function fileKind(f: Field): FileKind | undefined {
+  return f.kind === "image" || f.kind === "video" || f.kind === "document" ? f.kind : undefined;
+}
+
+/** What a file of a type is as a header. "" is not known yet. */
+export function fitsKind(kind: FileKind, contentType: string): boolean {
+  const major = contentType.split("/")[0] ?? "";
+  if (kind !== "document") return major === kind || major === "";
+  return !["image", "video", "audio"].includes(major);
+}
+
 export type Mistake = "required" | "spaces" | "https" | "number";
 
 export function mistakeIn(f: Field, value: string): Mistake | undefined {
@@ -163,13 +180,13 @@ export function textOf(form: Form, values: Values): string {
 }
 
 /** The message that is sent. */
-export function messageOf(t: Template, form: Form, values: Values): SendTemplate {
+export function messageOf(t: Template, form: Form, values: Values, files: FileIds = {}): SendTemplate {
   const components: TemplateComponent[] = [];
   const value = (key: string) => (values[key] ?? "").trim();
   for (const part of ["header", "body"] as const) {
     const parameters = form.fields
       .filter((f) => f.part === part)
-      .flatMap((f) => parameter(f, value, t.namedParameters));
+      .flatMap((f) => parameter(f, value, t.namedParameters, files[f.key]));
     if (parameters.length > 0) components.push({ type: part, parameters });
   }
   for (const f of form.fields.filter((x) => x.part === "button")) {
@@ -184,12 +201,17 @@ export function messageOf(t: Template, form: Form, values: Values): SendTemplate
   return { templateId: t.id, ...(components.length > 0 && { components }) };
 }
 
-function parameter(f: Field, value: (key: string) => string, named: boolean): TemplateParameter[] {
+function parameter(
+  f: Field,
+  value: (key: string) => string,
+  named: boolean,
+  fileId: string | undefined,
+): TemplateParameter[] {
   switch (f.kind) {
     case "image":
     case "video":
     case "document":
-      return [{ type: f.kind, url: value(f.key) }];
+      return [{ type: f.kind, ...(fileId ? { fileId } : { url: value(f.key) }) }];
     case "latitude": {
       const name = value("header.placeName");
       const location = { latitude: Number(value(f.key)), longitude: Number(value("header.longitude")) };

@@ -175,6 +175,11 @@ function remember(id: string, url: string): void {
   }
 }
 
+/** Keeps a picture that was uploaded in the place of the one on the server. */
+export function keepPreview(id: string, file: File): void {
+  if (file.type.startsWith("image/")) remember(id, URL.createObjectURL(file));
+}
+
 /** The local copy of a picture, by an attachment's key or a file's id. */
 export function preview(id: string | undefined): string | undefined {
   return id ? previews.get(id) : undefined;
