@@ -129,35 +129,35 @@ const (
 	askAdmin   = "An admin has to look at the account at Meta."
 	tellAdmin  = "Tell an admin: this has to be changed here or at Meta."
 	noRetry    = "Do not send it again; use another channel."
-	itself     = "It is tried again by itself."
+	later      = "Try it again in a while."
 	fixMessage = "Change the message and send it again."
 )
 
 // failures is the one table of codes. Source: "Error codes", read 2026-11-23; which reason a code has is our reading of it.
 var failures = map[ErrorCode]failure{
 	CodeAuthException:     {configuration, omni.ReasonMisconfigured, "Meta does not take the access token.", askAdmin, 0},
-	CodeUnknown:           {retry, omni.ReasonUnreachable, "Meta had a fault that it does not name.", itself, 0},
-	CodeService:           {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", itself, 0},
+	CodeUnknown:           {retry, omni.ReasonUnreachable, "Meta had a fault that it does not name.", later, 0},
+	CodeService:           {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", later, 0},
 	CodeMethod:            {configuration, omni.ReasonMisconfigured, "The access token lacks a permission.", askAdmin, 0},
-	CodeTooManyCalls:      {retry, omni.ReasonThrottled, "The app made too many calls.", itself, 0},
+	CodeTooManyCalls:      {retry, omni.ReasonThrottled, "The app made too many calls.", later, 0},
 	CodePermission:        {configuration, omni.ReasonMisconfigured, "The access token lacks a permission, or it was taken away.", askAdmin, 0},
 	CodeParameterValue:    {configuration, omni.ReasonMisconfigured, "Meta does not know our number any more.", "An admin has to check the phone number id.", 0},
 	CodeInvalidParameter:  {permanent, omni.ReasonMalformed, "Meta does not take a part of this message.", fixMessage, 0},
 	CodeTokenExpired:      {configuration, omni.ReasonMisconfigured, "The access token has expired or was revoked.", "An admin has to enter a new access token.", 0},
 	CodePermissionGeneral: {configuration, omni.ReasonMisconfigured, "The access token lacks a permission.", askAdmin, 0},
 	CodePolicyBlocked:     {configuration, omni.ReasonMisconfigured, "Meta has restricted the account for a breach of its rules.", askAdmin, 0},
-	CodeAccountRateLimit:  {retry, omni.ReasonThrottled, "The account made too many calls.", itself, 0},
+	CodeAccountRateLimit:  {retry, omni.ReasonThrottled, "The account made too many calls.", later, 0},
 	CodeForbidden:         {configuration, omni.ReasonMisconfigured, "The account may not use this part of WhatsApp.", askAdmin, 0},
-	CodeThroughput:        {retry, omni.ReasonThrottled, "Our number sent too much at once.", itself, 0},
+	CodeThroughput:        {retry, omni.ReasonThrottled, "Our number sent too much at once.", later, 0},
 	CodeExperiment:        {permanent, omni.ReasonRejected, "Meta withholds such messages from this person for an experiment.", noRetry, 0},
 	CodeCountryRestricted: {policy, omni.ReasonRejected, "The account may not write to people in that country.", noRetry, 0},
 
-	CodeSomethingWrong:      {retry, omni.ReasonUnreachable, "WhatsApp had a fault that it does not name.", itself, 0},
+	CodeSomethingWrong:      {retry, omni.ReasonUnreachable, "WhatsApp had a fault that it does not name.", later, 0},
 	CodeAccessDenied:        {configuration, omni.ReasonMisconfigured, "The access token may not send for this number.", askAdmin, 0},
 	CodeMissingParameter:    {permanent, omni.ReasonMalformed, "A part of the message is missing.", fixMessage, 0},
 	CodeParameterNotValid:   {permanent, omni.ReasonMalformed, "A part of the message has a value that WhatsApp does not take.", fixMessage, 0},
-	CodeMediaURL:            {retry, omni.ReasonUnreachable, "WhatsApp could not fetch the file.", itself, 0},
-	CodeUnavailable:         {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", itself, 0},
+	CodeMediaURL:            {retry, omni.ReasonUnreachable, "WhatsApp could not fetch the file.", later, 0},
+	CodeUnavailable:         {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", later, 0},
 	CodeSameRecipient:       {permanent, omni.ReasonRejected, "A number cannot write to itself.", "Choose another recipient.", 0},
 	CodeUndeliverable:       {permanent, omni.ReasonRejected, "It cannot be delivered: this person is not on WhatsApp, has an old version, has not accepted its terms, or blocks us.", noRetry, 0},
 	CodeNotAllowedRecipient: {permanent, omni.ReasonRejected, "A test number writes only to those on its list.", "Add the recipient to the list at Meta.", 0},
@@ -174,8 +174,8 @@ var failures = map[ErrorCode]failure{
 	CodeMediaDownload:       {retry, omni.ReasonUnreachable, "The file that they sent could not be downloaded.", "Ask for it to be sent again.", 0},
 	CodeMediaUpload:         {retry, omni.ReasonUnreachable, "WhatsApp could not take the file.", "Check its type and size if it goes on.", 0},
 	CodeMethodNotAllowed:    {configuration, omni.ReasonMisconfigured, "The account may not use this part of WhatsApp.", askAdmin, 0},
-	CodePairRate:            {retry, omni.ReasonThrottled, "Too many messages went to this person in a short time.", itself, 0},
-	CodeMaintenance:         {retry, omni.ReasonUnreachable, "The account is in maintenance for some minutes.", itself, 60},
+	CodePairRate:            {retry, omni.ReasonThrottled, "Too many messages went to this person in a short time.", later, 0},
+	CodeMaintenance:         {retry, omni.ReasonUnreachable, "The account is in maintenance for some minutes.", later, 60},
 	CodeInboundUnavailable:  {permanent, omni.ReasonRejected, "They wrote something that can be seen in the phone app alone.", "Look in the phone app.", 0},
 	CodeRecipientUserID:     {permanent, omni.ReasonRejected, "This kind of message needs a phone number, and we have only a user name.", "Ask for their number.", 0},
 	CodeMarketingDisabled:   {configuration, omni.ReasonMisconfigured, "The account sends marketing through another service.", tellAdmin, 0},
@@ -190,10 +190,10 @@ var failures = map[ErrorCode]failure{
 	CodeTemplatePaused:     {policy, omni.ReasonRejected, "Meta has paused the template because people disliked it.", "Use another template.", 0},
 	CodeTemplateDisabled:   {policy, omni.ReasonRejected, "Meta has switched the template off for good.", "Use another template.", 0},
 	CodeFlowBlocked:        {policy, omni.ReasonRejected, "The form is blocked.", tellAdmin, 0},
-	CodeFlowThrottled:      {retry, omni.ReasonThrottled, "The form was sent too often: it may go out 10 times an hour.", itself, 0},
+	CodeFlowThrottled:      {retry, omni.ReasonThrottled, "The form was sent too often: it may go out 10 times an hour.", later, 0},
 
-	CodeDeregistration:    {retry, omni.ReasonUnreachable, "Our number is still being deregistered.", itself, 0},
-	CodeServerUnavailable: {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", itself, 0},
+	CodeDeregistration:    {retry, omni.ReasonUnreachable, "Our number is still being deregistered.", later, 0},
+	CodeServerUnavailable: {retry, omni.ReasonUnreachable, "WhatsApp was away for a moment.", later, 0},
 	CodePIN:               {configuration, omni.ReasonMisconfigured, "The PIN of our number is wrong.", askAdmin, 0},
 	CodeVerifyNumber:      {configuration, omni.ReasonMisconfigured, "Our number has to be verified again.", askAdmin, 0},
 	CodePINGuesses:        {policy, omni.ReasonRejected, "The PIN of our number was wrong too often.", "Wait before you try again.", 0},
@@ -206,8 +206,8 @@ var failures = map[ErrorCode]failure{
 	CodeIdentityHash:      {policy, omni.ReasonRejected, "This person may have changed: their security code is another.", "Make sure who they are, then send it again.", 0},
 	CodeBlockFailed:       {permanent, omni.ReasonRejected, "Some of them could not be blocked.", "Look at the list of those who are blocked.", 0},
 	CodeBlockListFull:     {permanent, omni.ReasonRejected, "No more people can be blocked.", "Take somebody off the list first.", 0},
-	CodeBlockConcurrent:   {retry, omni.ReasonUnreachable, "The list of blocked people was changed at the same time.", itself, 0},
-	CodeBlockInternal:     {retry, omni.ReasonUnreachable, "WhatsApp could not change the list of blocked people.", itself, 0},
+	CodeBlockConcurrent:   {retry, omni.ReasonUnreachable, "The list of blocked people was changed at the same time.", later, 0},
+	CodeBlockInternal:     {retry, omni.ReasonUnreachable, "WhatsApp could not change the list of blocked people.", later, 0},
 }
 
 // tries are how often a message is sent at most that is refused with a code: what does not help soon does not help. Others are
