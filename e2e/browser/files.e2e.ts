@@ -66,6 +66,8 @@ describe("files", async () => {
   it("CO6 takes what is pasted and dropped, refuses what the channel does not carry, and brings the rest to the carrier", async () => {
     await stage.program.inbound({ from: phone, text: "And from behind?", name: maria });
     await open(ben.page, maria);
+    await bubble(ben.page, "And from behind?").waitFor(); // the header stands before thread and composer do
+    await by(ben.page, "composer").waitFor();
     const give = (how: "paste" | "drop", name: string, type: string) =>
       ben.page.evaluate(
         ({ how, name, type, bytes }) => {
